@@ -1,0 +1,16 @@
+#!/bin/sh
+# What make check runs: format, vet, staticcheck, import rules. Nothing is changed.
+set -eu
+cd "$(dirname "$0")/.."
+
+unformatted=$(gofmt -l $(git ls-files '*.go'))
+if [ -n "$unformatted" ]; then
+	echo "not formatted, run gofmt -w: $unformatted"
+	exit 1
+fi
+go vet ./...
+go tool staticcheck ./...
+# The rules of who may import whom, each with its reason.
+go test -run TestNobodyImportsWhatTheDesignForbids ./ops/weir
+go mod verify >/dev/null
+echo "check: all good"

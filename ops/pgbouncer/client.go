@@ -1,0 +1,149 @@
+package pgbouncer
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"weir/ops/inventory"
+)
+
+// Dial opens a connection; net.Dialer's DialContext is one. Another reaches a pooler in a sealed network.
+type Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// Client asks one pooler's admin console and gives it orders. It keeps one connection for
+// questions, opened when first needed and again when it broke. It may be used by several
+// goroutines; questions wait for each other, as long as their contexts let them.
+type Client struct {
+	name   string
+	config *pgconn.Config
+	turn   chan struct{} // holds one token: whoever has it may use conn
+	conn   *pgconn.PgConn
+}
+
+// New makes the client of one pooler; nothing is connected yet. user is weir_monitor to ask, or
+// weir_admin to give orders as well.
+func New(pooler inventory.Node, port int, user, password string, dial Dial) (*Client, error) {
+	config, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%d dbname=pgbouncer user=%s password=%s sslmode=disable target_session_attrs=any",
+		pooler.Address, port, user, password))
+	if err != nil {
+		return nil, fmt.Errorf("configure the admin client of %s: %w", pooler.Name, err)
+	}
+	config.DialFunc = pgconn.DialFunc(dial)
+	config.Fallbacks = nil
+	config.RuntimeParams = map[string]string{"application_name": "weir"} // not what PGOPTIONS may say
+	c := &Client{name: pooler.Name, config: config, turn: make(chan struct{}, 1)}
+	c.turn <- struct{}{}
+	return c, nil
+}
+
+// Close ends the kept connection. The next question opens another.
+func (c *Client) Close(ctx context.Context) error {
+	if err := c.take(ctx); err != nil {
+		return err
+	}
+	defer c.give()
+	if c.conn == nil {
+		return nil
+	}
+	err := c.conn.Close(ctx)
+	c.conn = nil
+	return err
+}
+
+// Pause has the pooler finish what runs and start nothing: clients wait, none is disconnected. It
+// returns once no server connection is in use, so a client idle in a transaction holds it up; when
+// ctx ends first, the pooler resumes by itself. database "" is all of them. Needs weir_admin.
+func (c *Client) Pause(ctx context.Context, database string) error {
+	return c.order(ctx, "PAUSE", database)
+}
+
+// Resume ends Pause. It is an error when the pooler is not paused.
+func (c *Client) Resume(ctx context.Context, database string) error {
+	return c.order(ctx, "RESUME", database)
+}
+
+// Reconnect replaces every server connection as soon as its transaction ends.
+func (c *Client) Reconnect(ctx context.Context, database string) error {
+	return c.order(ctx, "RECONNECT", database)
+}
+
+// Reload has the pooler read its files again. Mistakes in them go to its log, not to the caller.
+func (c *Client) Reload(ctx context.Context) error { return c.order(ctx, "RELOAD", "") }
+
+// order has a connection of its own: questions go on while PAUSE waits, and an order is never sent
+// twice because the kept connection turned out to be dead.
+func (c *Client) order(ctx context.Context, verb, database string) error {
+	if database != "" {
+		verb += ` "` + strings.ReplaceAll(database, `"`, `""`) + `"`
+	}
+	conn, err := pgconn.ConnectConfig(ctx, c.config)
+	if err != nil {
+		return c.failed(verb, err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, verb).ReadAll(); err != nil {
+		return c.failed(verb, err)
+	}
+	return nil
+}
+
+// ask sends one SHOW. What the kept connection cannot say, because the pooler was restarted since,
+// is asked once more on a new one.
+func (c *Client) ask(ctx context.Context, what string) (*pgconn.Result, error) {
+	question := "SHOW " + what
+	if err := c.take(ctx); err != nil {
+		return nil, c.failed(question, err)
+	}
+	defer c.give()
+	kept := c.conn != nil
+	result, err := c.exchange(ctx, question)
+	if err != nil && kept && c.conn == nil && ctx.Err() == nil {
+		result, err = c.exchange(ctx, question)
+	}
+	if err != nil {
+		return nil, c.failed(question, err)
+	}
+	return result, nil
+}
+
+// exchange leaves conn nil when the connection is of no more use.
+func (c *Client) exchange(ctx context.Context, question string) (*pgconn.Result, error) {
+	if c.conn == nil {
+		conn, err := pgconn.ConnectConfig(ctx, c.config)
+		if err != nil {
+			return nil, err
+		}
+		c.conn = conn
+	}
+	// The console speaks the simple query protocol only.
+	results, err := c.conn.Exec(ctx, question).ReadAll()
+	if c.conn.IsClosed() {
+		c.conn = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(results) != 1 {
+		return nil, fmt.Errorf("got %d results instead of one", len(results))
+	}
+	return results[0], nil
+}
+
+func (c *Client) take(ctx context.Context) error {
+	select {
+	case <-c.turn:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *Client) give() { c.turn <- struct{}{} }
+
+func (c *Client) failed(what string, err error) error {
+	return fmt.Errorf("%s on %s: %w", what, c.name, err)
+}
