@@ -1,7 +1,7 @@
 package bench
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/pbkdf2"
@@ -29,9 +29,9 @@ type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 // for up to 15 s and sends a cancel request over a connection of its own (pgx 5.12): that would
 // disturb what is measured, and outlive Stop.
 type login struct {
-	dial                               DialFunc
+	dial                              DialFunc
 	address, user, password, database string
-	scram                              scramCache
+	scram                             scramCache
 }
 
 // session is one connection that has logged in, with trust or SCRAM-SHA-256, and without TLS.
@@ -72,9 +72,11 @@ func (s *session) query(ctx context.Context) error {
 }
 
 // close says goodbye, so that nobody logs a lost client.
-func (s *session) close() {
-	s.pg.Send(&pgproto3.Terminate{})
-	s.pg.Flush()
+func (s *session) close(ctx context.Context) {
+	s.until(ctx, func() error {
+		s.pg.Send(&pgproto3.Terminate{})
+		return s.pg.Flush()
+	})
 	s.conn.Close()
 }
 
@@ -136,7 +138,7 @@ func (l *login) saslScram(pg *pgproto3.Frontend, mechanisms []string) error {
 		return err
 	}
 	if subtle.ConstantTimeCompare(final.Data, []byte("v="+signature)) != 1 {
-		return errors.New("the server does not know the password either")
+		return errors.New("the server could not prove that it knows the password")
 	}
 	_, err = receive[*pgproto3.AuthenticationOk](pg)
 	return err
@@ -149,7 +151,7 @@ func receive[T pgproto3.BackendMessage](pg *pgproto3.Frontend) (T, error) {
 	for {
 		msg, err := pg.Receive()
 		if err != nil {
-			return none, cmpErr(refused, err)
+			return none, cmp.Or(refused, err)
 		}
 		switch msg := msg.(type) {
 		case T:
@@ -241,6 +243,6 @@ func failed(ctx context.Context, step string, err error) *stepError {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe):
 		return &stepError{step, "connection closed", err}
 	}
-	why, _, _ := bytes.Cut([]byte(err.Error()), []byte("\n"))
-	return &stepError{step, string(why), err}
+	why, _, _ := strings.Cut(err.Error(), "\n")
+	return &stepError{step, why, err}
 }

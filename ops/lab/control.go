@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
@@ -206,6 +208,35 @@ func enterNetwork(there netns.NsHandle) (back func(), err error) {
 			runtime.UnlockOSThread()
 		}
 	}), nil
+}
+
+// Addresses lists the addresses that a host's kernel has: who holds the VIP, by no word but its own.
+func (l *Lab) Addresses(host string) ([]netip.Addr, error) {
+	pid := l.hostPID(host)
+	if pid == 0 {
+		return nil, fmt.Errorf("host %s is off", host)
+	}
+	ns, err := netns.GetFromPid(pid)
+	if err != nil {
+		return nil, err
+	}
+	defer ns.Close()
+	inside, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	defer inside.Close()
+	list, err := inside.AddrList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return nil, err
+	}
+	var out []netip.Addr
+	for _, a := range list {
+		if addr, ok := netip.AddrFromSlice(a.IP.To4()); ok {
+			out = append(out, addr)
+		}
+	}
+	return out, nil
 }
 
 // Enter replaces this program by one that runs on a host: in its mounts, processes and network.

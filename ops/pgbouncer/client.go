@@ -2,9 +2,11 @@ package pgbouncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -27,11 +29,12 @@ type Client struct {
 // New makes the client of one pooler; nothing is connected yet. user is weir_monitor to ask, or
 // weir_admin to give orders as well.
 func New(pooler inventory.Node, port int, user, password string, dial Dial) (*Client, error) {
-	config, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%d dbname=pgbouncer user=%s password=%s sslmode=disable target_session_attrs=any",
-		pooler.Address, port, user, password))
+	config, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%d sslmode=disable target_session_attrs=any",
+		pooler.Address, port))
 	if err != nil {
 		return nil, fmt.Errorf("configure the admin client of %s: %w", pooler.Name, err)
 	}
+	config.User, config.Password, config.Database = user, password, "pgbouncer"
 	config.DialFunc = pgconn.DialFunc(dial)
 	config.Fallbacks = nil
 	config.RuntimeParams = map[string]string{"application_name": "weir"} // not what PGOPTIONS may say
@@ -55,11 +58,22 @@ func (c *Client) Close(ctx context.Context) error {
 }
 
 // Pause has the pooler finish what runs and start nothing: clients wait, none is disconnected. It
-// returns once no server connection is in use, so a client idle in a transaction holds it up; when
-// ctx ends first, the pooler resumes by itself. database "" is all of them. Needs weir_admin.
+// returns once no server connection is in use, so a client idle in a transaction holds it up. When
+// ctx ends first, nothing is paused. Once it has returned, the pause lasts until Resume. database ""
+// is all of them; a name no client has used yet is made and paused. Needs weir_admin.
 func (c *Client) Pause(ctx context.Context, database string) error {
-	return c.order(ctx, "PAUSE", database)
+	err := c.order(ctx, "PAUSE", database)
+	if err == nil || ctx.Err() == nil || database == "" {
+		return err
+	}
+	// Who leaves while PAUSE waits takes the order back, but not that of a single database (1.24).
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	return errors.Join(err, c.Resume(undo, database))
 }
+
+// undoTimeout is how long taking a given-up PAUSE back may take.
+const undoTimeout = 2 * time.Second
 
 // Resume ends Pause. It is an error when the pooler is not paused.
 func (c *Client) Resume(ctx context.Context, database string) error {

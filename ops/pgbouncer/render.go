@@ -18,13 +18,16 @@ var (
 	iniText string
 	//go:embed pg_hba.conf.tmpl
 	hbaText string
+	//go:embed service.conf.tmpl
+	serviceText string
 	//go:embed sysctl.conf
 	sysctl []byte
 )
 
 var (
-	iniTemplate = parse("pgbouncer.ini", iniText)
-	hbaTemplate = parse("pg_hba.conf", hbaText)
+	iniTemplate     = parse("pgbouncer.ini", iniText)
+	hbaTemplate     = parse("pg_hba.conf", hbaText)
+	serviceTemplate = parse("weir.conf", serviceText)
 )
 
 func parse(name, text string) *template.Template {
@@ -48,7 +51,7 @@ type page struct {
 	AuthPool   int
 	MaxDB      int
 	MaxClients int
-	Files      int
+	Files      int // open files its process may have
 }
 
 // Render writes the files of one pooler. files is how many open files its process may have; 0 is
@@ -61,6 +64,9 @@ func Render(inv *inventory.Inventory, pooler inventory.Node, s inventory.Secrets
 	clients := maxClients(inv, files)
 	if clients < 1 {
 		return nil, fmt.Errorf("render pgbouncer: no client fits in %d open files, of which %d are spoken for", files, ownFiles(inv))
+	}
+	if files <= 0 {
+		files = clients + ownFiles(inv)
 	}
 	p := page{Inv: inv, Pooler: pooler, AuthPool: inventory.AuthPoolSize, Files: files, MaxClients: clients,
 		MaxDB: inv.PgBouncer.PoolSize + inv.PgBouncer.ReservePoolSize}
@@ -75,6 +81,10 @@ func Render(inv *inventory.Inventory, pooler inventory.Node, s inventory.Secrets
 	if err != nil {
 		return nil, err
 	}
+	service, err := execute(serviceTemplate, p)
+	if err != nil {
+		return nil, err
+	}
 	users, err := userlist(s)
 	if err != nil {
 		return nil, fmt.Errorf("render userlist.txt: %w", err)
@@ -84,6 +94,7 @@ func Render(inv *inventory.Inventory, pooler inventory.Node, s inventory.Secrets
 		{Path: "/etc/pgbouncer/pg_hba.conf", Mode: 0o640, Owner: "postgres", Body: hba},
 		{Path: "/etc/pgbouncer/userlist.txt", Mode: 0o640, Owner: "postgres", Body: users},
 		{Path: "/etc/sysctl.d/60-weir.conf", Mode: 0o644, Body: sysctl},
+		{Path: "/etc/systemd/system/pgbouncer.service.d/weir.conf", Mode: 0o644, Body: service},
 	}, nil
 }
 

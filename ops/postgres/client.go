@@ -44,11 +44,12 @@ func New(login Login, dial Dial) (*Client, error) {
 }
 
 func configure(login Login, dial Dial) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d dbname=%s user=%s password=%s sslmode=disable target_session_attrs=any",
-		login.Endpoint.Addr(), login.Endpoint.Port(), login.Database, login.User, login.Password))
+	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d sslmode=disable target_session_attrs=any",
+		login.Endpoint.Addr(), login.Endpoint.Port()))
 	if err != nil {
 		return nil, fmt.Errorf("configure the client of %s: %w", login.Endpoint, err)
 	}
+	config.User, config.Password, config.Database = login.User, login.Password, login.Database
 	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) { return dial(ctx, network, addr) }
 	config.Fallbacks = nil
 	config.RuntimeParams = map[string]string{"application_name": "weir"} // not what PGOPTIONS may say
@@ -73,25 +74,20 @@ func (c *Client) Close(ctx context.Context) error {
 
 // Probe is how the server is, read in one query.
 type Probe struct {
-	Version            string     // 17.12 (Debian 17.12-0+deb13u1)
-	Address            netip.Addr // the server's own end of this connection
-	Port               int
-	InRecovery         bool
-	StartTime          time.Time
-	MaxConnections     int
-	Connections        int           // of clients, this one included
-	LongestXact        time.Duration // how long the oldest open transaction of a client has been open; 0 is none
-	LongestXactPID     int           // 0 is none
-	IdleInTransaction  int           // sessions that keep a transaction open and do nothing in it
-	LongestIdleInXact  time.Duration // how long one of them has been doing nothing
-	Blocked            int           // sessions waiting for a lock
-	OldestXIDAge       int64         // transactions; at about 2 billion the server refuses to write
-	OldestXIDDatabase  string
-	DeadlockCount      int64 // since statistics were reset, all databases
-	RollbackCount      int64
-	CommitCount        int64
-	TempBytes          int64
-	CheckpointsByForce int64 // because max_wal_size was reached, not because it was time
+	Version           string     // 17.12 (Debian 17.12-0+deb13u1)
+	Address           netip.Addr // the server's own end of this connection
+	Port              int
+	InRecovery        bool
+	StartTime         time.Time
+	MaxConnections    int
+	Connections       int           // of clients, this one included
+	LongestXact       time.Duration // how long the oldest open transaction of a client has been open; 0 is none
+	LongestXactPID    int           // 0 is none
+	IdleInTransaction int           // sessions that keep a transaction open and do nothing in it
+	LongestIdleInXact time.Duration // how long one of them has been doing nothing
+	Blocked           int           // sessions waiting for a lock
+	OldestXIDAge      int64         // transactions; at about 2 billion the server refuses to write
+	OldestXIDDatabase string
 }
 
 const probeSQL = `
@@ -110,10 +106,6 @@ WITH session AS MATERIALIZED (
       FROM other WHERE state LIKE 'idle in transaction%'
 ), oldest AS (
     SELECT datname, age(datfrozenxid) AS age FROM pg_database ORDER BY age DESC, datname LIMIT 1
-), total AS (
-    SELECT sum(deadlocks)::bigint AS deadlocks, sum(xact_rollback)::bigint AS rollbacks,
-           sum(xact_commit)::bigint AS commits, sum(temp_bytes)::bigint AS temp_bytes
-      FROM pg_stat_database
 )
 SELECT current_setting('server_version'), host(inet_server_addr()), inet_server_port(),
        pg_is_in_recovery(), pg_postmaster_start_time(), current_setting('max_connections')::int,
@@ -121,10 +113,8 @@ SELECT current_setting('server_version'), host(inet_server_addr()), inet_server_
        coalesce((SELECT xact_age FROM longest), 0), coalesce((SELECT pid FROM longest), 0),
        idle.n, idle.longest,
        (SELECT count(*) FROM other WHERE wait_event_type = 'Lock'),
-       oldest.age::bigint, oldest.datname::text,
-       total.deadlocks, total.rollbacks, total.commits, total.temp_bytes,
-       (SELECT num_requested FROM pg_stat_checkpointer)
-  FROM idle, oldest, total`
+       oldest.age::bigint, oldest.datname::text
+  FROM idle, oldest`
 
 // Probe asks how the server is. Cheap enough for every second.
 func (c *Client) Probe(ctx context.Context) (Probe, error) {
@@ -133,8 +123,7 @@ func (c *Client) Probe(ctx context.Context) (Probe, error) {
 		var address string
 		var xact, idle float64
 		err := conn.QueryRow(ctx, probeSQL).Scan(&p.Version, &address, &p.Port, &p.InRecovery, &p.StartTime, &p.MaxConnections,
-			&p.Connections, &xact, &p.LongestXactPID, &p.IdleInTransaction, &idle, &p.Blocked, &p.OldestXIDAge, &p.OldestXIDDatabase,
-			&p.DeadlockCount, &p.RollbackCount, &p.CommitCount, &p.TempBytes, &p.CheckpointsByForce)
+			&p.Connections, &xact, &p.LongestXactPID, &p.IdleInTransaction, &idle, &p.Blocked, &p.OldestXIDAge, &p.OldestXIDDatabase)
 		if err != nil {
 			return err
 		}
@@ -175,13 +164,12 @@ func (c *Client) Sizes(ctx context.Context) ([]Size, error) {
 
 // Passage is what a new client of the VIP met.
 type Passage struct {
-	Database   string
-	User       string
-	Server     netip.AddrPort // the server that answered in the end
-	Version    string
-	Connected  time.Duration // until logged in
-	Elapsed    time.Duration // until the query was answered as well
-	InRecovery bool
+	Database  string
+	User      string
+	Server    netip.AddrPort // the server that answered in the end
+	Version   string
+	Connected time.Duration // until logged in
+	Elapsed   time.Duration // until the query was answered as well
 }
 
 // Through goes the whole way as an application does: a new connection to login.Endpoint, usually
@@ -209,8 +197,7 @@ func pass(ctx context.Context, config *pgx.ConnConfig) (Passage, error) {
 	var address string
 	var port uint16
 	err = conn.QueryRow(ctx, `SELECT current_database()::text, current_user::text, host(inet_server_addr()), inet_server_port(),
-		current_setting('server_version'), pg_is_in_recovery()`).
-		Scan(&p.Database, &p.User, &address, &port, &p.Version, &p.InRecovery)
+		current_setting('server_version')`).Scan(&p.Database, &p.User, &address, &port, &p.Version)
 	if err != nil {
 		return Passage{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"path"
 	"syscall"
 	"text/template"
 
@@ -62,20 +63,21 @@ func Render(inv *inventory.Inventory, s inventory.Secrets) ([]inventory.File, er
 		{Path: "/etc/weir/postgres.scram", Mode: 0o600, Owner: "postgres", Body: []byte(p.Postgres + "\n")},
 	}
 	for _, f := range []struct {
-		name, owner string
+		path, owner string
 		mode        fs.FileMode
 	}{
-		{"postgresql.conf", "postgres", 0o640},
-		{"pg_hba.conf", "postgres", 0o640},
-		{"bootstrap.sql", "postgres", 0o600},
-		{"postgres-prepare.sh", "", 0o755},
-		{"postgres-after.sh", "", 0o755},
+		{"/etc/weir/postgresql.conf", "postgres", 0o640},
+		{"/etc/weir/pg_hba.conf", "postgres", 0o640},
+		{"/etc/weir/bootstrap.sql", "postgres", 0o600},
+		{"/etc/weir/postgres-prepare.sh", "", 0o755},
+		{"/etc/weir/postgres-after.sh", "", 0o755},
+		{"/etc/systemd/system/weir-postgres.service", "", 0o644},
 	} {
 		var body bytes.Buffer
-		if err := templates.ExecuteTemplate(&body, f.name+".tmpl", p); err != nil {
-			return nil, fmt.Errorf("render %s: %w", f.name, err)
+		if err := templates.ExecuteTemplate(&body, path.Base(f.path)+".tmpl", p); err != nil {
+			return nil, fmt.Errorf("render %s: %w", f.path, err)
 		}
-		files = append(files, inventory.File{Path: "/etc/weir/" + f.name, Mode: f.mode, Owner: f.owner, Body: body.Bytes()})
+		files = append(files, inventory.File{Path: f.path, Mode: f.mode, Owner: f.owner, Body: body.Bytes()})
 	}
 	return files, nil
 }

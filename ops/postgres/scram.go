@@ -9,7 +9,7 @@ import (
 )
 
 // scramVerifier is what PostgreSQL and PgBouncer store in place of a password, in the form of
-// pg_authid.rolpassword (RFC 5803). It is the same at every rendering and for both: the salt
+// pg_authid.rolpassword (RFC 5803). It is the same at every rendering: the salt
 // comes from the user's name, not from the password, because the server shows it to everybody who
 // asks. That is enough where every password is generated (inventory.Secrets).
 func scramVerifier(user, password string) (string, error) {

@@ -1,0 +1,206 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"weir/ops/haproxy"
+	"weir/ops/inventory"
+	"weir/ops/pgbouncer"
+	"weir/ops/postgres"
+)
+
+// Dial opens a connection; net.Dialer's DialContext is one. Another reaches into a sealed network.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Parts are the clients of every part of the cluster.
+type Parts struct {
+	inv     *inventory.Inventory
+	secrets inventory.Secrets
+	dial    Dial
+	Nodes   map[string]*haproxy.Client
+	Poolers map[string]*pgbouncer.Client
+	Direct  *postgres.Client
+	vip     *http.Client
+}
+
+// NewParts makes the clients; nothing is connected yet. instances is how many HAProxy processes a
+// node runs.
+func NewParts(inv *inventory.Inventory, s inventory.Secrets, instances int, dial Dial) (*Parts, error) {
+	p := &Parts{inv: inv, secrets: s, dial: dial,
+		Nodes: map[string]*haproxy.Client{}, Poolers: map[string]*pgbouncer.Client{}}
+	for _, n := range inv.HAProxy.Nodes {
+		p.Nodes[n.Name] = haproxy.New(n, inv, s.HAProxyStats, instances, dial)
+	}
+	for _, n := range inv.PgBouncer.Poolers {
+		c, err := pgbouncer.New(n, inv.PgBouncer.Port, "weir_monitor", s.Monitor, pgbouncer.Dial(dial))
+		if err != nil {
+			return nil, err
+		}
+		p.Poolers[n.Name] = c
+	}
+	var err error
+	direct := netip.AddrPortFrom(inv.Postgres.Address.Addr, uint16(inv.Postgres.Port))
+	p.Direct, err = postgres.New(p.login(direct), postgres.Dial(dial))
+	if err != nil {
+		return nil, err
+	}
+	// A connection of its own each time: a kept one would go on reaching the holder of before.
+	p.vip = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
+	return p, nil
+}
+
+func (p *Parts) login(at netip.AddrPort) postgres.Login {
+	return postgres.Login{Endpoint: at, User: "weir_monitor", Password: p.secrets.Monitor, Database: "postgres"}
+}
+
+// sizesEvery is how often database sizes are measured: it looks at every file.
+const sizesEvery = time.Minute
+
+// probe reads one source.
+type probe struct {
+	source Source
+	every  time.Duration
+	read   func(context.Context) (any, error)
+}
+
+func (p *Parts) probes() []probe {
+	every := p.inv.Poll.Interval.Duration
+	out := []probe{
+		{Source{Kind: AnswerKind}, every, reading(p.whoAnswers)},
+		{Source{Kind: ThroughKind}, every, reading(p.through)},
+		{Source{Kind: DirectKind}, every, reading(p.Direct.Probe)},
+		{Source{Kind: SizesKind}, sizesEvery, reading(p.Direct.Sizes)},
+	}
+	for _, n := range p.inv.HAProxy.Nodes {
+		c := p.Nodes[n.Name]
+		out = append(out,
+			probe{Source{NodeStateKind, n.Name}, every, reading(c.Node)},
+			probe{Source{NodeStatsKind, n.Name}, every, reading(c.Stats)})
+	}
+	for _, n := range p.inv.PgBouncer.Poolers {
+		c := p.Poolers[n.Name]
+		out = append(out, probe{Source{PoolerKind, n.Name}, every,
+			reading(func(ctx context.Context) (PoolerView, error) { return viewPooler(ctx, c) })})
+	}
+	return out
+}
+
+func reading[T any](read func(context.Context) (T, error)) func(context.Context) (any, error) {
+	return func(ctx context.Context) (any, error) { return read(ctx) }
+}
+
+func (p *Parts) through(ctx context.Context) (postgres.Passage, error) {
+	at := netip.AddrPortFrom(p.inv.VIP.Address.Addr, uint16(p.inv.VIP.Port))
+	return postgres.Through(ctx, p.login(at), postgres.Dial(p.dial))
+}
+
+// whoAnswers asks the VIP itself which node is behind it.
+func (p *Parts) whoAnswers(ctx context.Context) (string, error) {
+	at := net.JoinHostPort(p.inv.VIP.Address.String(), strconv.Itoa(p.inv.HAProxy.StatsPort))
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at+"/node", nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := p.vip.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 256))
+	if err != nil {
+		return "", fmt.Errorf("ask %s who it is: %w", at, err)
+	}
+	name := strings.TrimSpace(string(body))
+	for _, n := range p.inv.HAProxy.Nodes {
+		if n.Name == name {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("ask %s who it is: %q (HTTP %d) is no HAProxy node of the inventory", at, name, resp.StatusCode)
+}
+
+// viewPooler asks one pooler's console everything that is polled.
+func viewPooler(ctx context.Context, c *pgbouncer.Client) (PoolerView, error) {
+	var v PoolerView
+	var err error
+	for _, ask := range []func() error{
+		func() error { v.Version, err = c.Version(ctx); return err },
+		func() error { v.State, err = c.State(ctx); return err },
+		func() error { v.Pools, err = c.Pools(ctx); return err },
+		func() error { v.Stats, err = c.Stats(ctx); return err },
+		func() error { v.Lists, err = c.Lists(ctx); return err },
+		func() error { v.Databases, err = c.Databases(ctx); return err },
+	} {
+		if err := ask(); err != nil {
+			return PoolerView{}, err
+		}
+	}
+	return v, nil
+}
+
+// Poll reads every source in a loop of its own until ctx ends, and gives each reading to apply.
+// A source that hangs delays nobody else. It returns when every loop has ended.
+func (p *Parts) Poll(ctx context.Context, apply func(Reading)) {
+	var wg sync.WaitGroup
+	for _, pr := range p.probes() {
+		wg.Go(func() {
+			tick := time.NewTicker(pr.every)
+			defer tick.Stop()
+			for ctx.Err() == nil {
+				if r := p.once(ctx, pr); ctx.Err() == nil {
+					apply(r)
+				}
+				select {
+				case <-tick.C:
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Once reads every source one time, all at once: for a command that looks and ends.
+func (p *Parts) Once(ctx context.Context) *Snapshot {
+	hub := NewHub(First(p.inv))
+	var wg sync.WaitGroup
+	for _, pr := range p.probes() {
+		wg.Go(func() { hub.Apply(p.once(ctx, pr)) })
+	}
+	wg.Wait()
+	now, _ := hub.Now()
+	return now
+}
+
+func (p *Parts) once(ctx context.Context, pr probe) Reading {
+	ctx, cancel := context.WithTimeout(ctx, p.inv.Poll.Timeout.Duration)
+	defer cancel()
+	began := time.Now()
+	value, err := pr.read(ctx)
+	at := time.Now()
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("no answer within %s: %w", p.inv.Poll.Timeout, err)
+	}
+	return Reading{Source: pr.source, At: at, Took: at.Sub(began), Value: value, Err: err}
+}
+
+// Close ends the kept connections.
+func (p *Parts) Close(ctx context.Context) {
+	for _, c := range p.Poolers {
+		c.Close(ctx)
+	}
+	p.Direct.Close(ctx)
+	for _, c := range p.Nodes {
+		c.Close()
+	}
+}

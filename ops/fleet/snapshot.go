@@ -1,0 +1,321 @@
+// Package fleet is the live state of the cluster: every part polled by its own loop, each answer
+// folded into an immutable Snapshot, and a Hub that hands out what is now and what comes next.
+package fleet
+
+import (
+	"slices"
+	"time"
+
+	"weir/ops/haproxy"
+	"weir/ops/inventory"
+	"weir/ops/pgbouncer"
+	"weir/ops/postgres"
+)
+
+// PoolerBackend is what the rendered configuration calls the backend of the poolers.
+const PoolerBackend = "pgbouncer"
+
+// Snapshot is the whole chain at one moment. It is never changed: Fold makes the next one.
+type Snapshot struct {
+	Version  uint64    // one more with every reading
+	At       time.Time // of the newest reading
+	VIP      VIP
+	Nodes    []Node   // in the order of the inventory
+	Poolers  []Pooler // in the order of the inventory
+	Postgres Postgres
+}
+
+// VIP is who holds the address, from outside. What the nodes themselves say is in their State.
+type VIP struct {
+	Address string
+	Answers Observation[string]           // the node that answers at the VIP's node endpoint
+	Through Observation[postgres.Passage] // a new connection and a query the whole way
+}
+
+// Node is one HAProxy node.
+type Node struct {
+	Name, Address string
+	State         Observation[haproxy.NodeState]
+	Stats         Observation[haproxy.Stats]
+	Rates         NodeRates
+	// Flaps are the poolers that went DOWN and came back between two polls, which no poll saw.
+	Flaps []Flap
+}
+
+// NodeRates are per second, between the last two readings.
+type NodeRates struct {
+	Sessions          float64 // new ones of the frontend
+	BytesIn, BytesOut float64 // from clients, to clients
+}
+
+// Flap is a pooler that a node saw DOWN and UP again between two polls.
+type Flap struct {
+	Pooler string
+	Times  int64
+	At     time.Time // of the poll that found it
+}
+
+// Pooler is one PgBouncer.
+type Pooler struct {
+	Name, Address string
+	View          Observation[PoolerView]
+	Rates         PoolerRates
+	Restarted     time.Time // when its totals were first seen to have started again; zero is never
+}
+
+// PoolerView is everything that is polled of one pooler.
+type PoolerView struct {
+	Version   string
+	State     pgbouncer.State
+	Pools     []pgbouncer.Pool
+	Stats     []pgbouncer.Stat
+	Lists     map[string]int64
+	Databases []pgbouncer.Database
+}
+
+// PoolerRates are per second, between the last two readings; the means are per transaction or query
+// of that time. All zero after a restart, until there are two readings again.
+type PoolerRates struct {
+	Xacts, Queries     float64
+	Received, Sent     float64 // bytes
+	MeanXact, MeanWait time.Duration
+	MeanQuery          time.Duration
+	Over               time.Duration // between the two readings; 0 is no rate known
+}
+
+// Postgres is the database server, asked directly.
+type Postgres struct {
+	Name, Address string
+	Probe         Observation[postgres.Probe]
+	Sizes         Observation[[]postgres.Size]
+}
+
+// First is the snapshot before anything was read.
+func First(inv *inventory.Inventory) *Snapshot {
+	s := &Snapshot{
+		VIP:      VIP{Address: inv.VIPEndpoint()},
+		Postgres: Postgres{Name: inv.Postgres.Name, Address: inv.PostgresEndpoint()},
+	}
+	for _, n := range inv.HAProxy.Nodes {
+		s.Nodes = append(s.Nodes, Node{Name: n.Name, Address: n.Address.String()})
+	}
+	for _, n := range inv.PgBouncer.Poolers {
+		s.Poolers = append(s.Poolers, Pooler{Name: n.Name, Address: n.Address.String()})
+	}
+	return s
+}
+
+// Fold is the snapshot after one more reading. It changes nothing of prev, and shares what stays.
+func Fold(prev *Snapshot, r Reading) *Snapshot {
+	s := *prev
+	s.Version++
+	s.At = r.At
+	switch r.Source.Kind {
+	case AnswerKind:
+		s.VIP.Answers = next(s.VIP.Answers, r)
+	case ThroughKind:
+		s.VIP.Through = next(s.VIP.Through, r)
+	case DirectKind:
+		s.Postgres.Probe = next(s.Postgres.Probe, r)
+	case SizesKind:
+		s.Postgres.Sizes = next(s.Postgres.Sizes, r)
+	case NodeStateKind, NodeStatsKind:
+		s.Nodes = replace(s.Nodes, func(n Node) bool { return n.Name == r.Source.Name },
+			func(n Node) Node { return foldNode(n, r) })
+	case PoolerKind:
+		s.Poolers = replace(s.Poolers, func(p Pooler) bool { return p.Name == r.Source.Name },
+			func(p Pooler) Pooler { return foldPooler(p, r) })
+	}
+	return &s
+}
+
+// replace copies the list with one element changed.
+func replace[T any](list []T, is func(T) bool, change func(T) T) []T {
+	i := slices.IndexFunc(list, is)
+	if i < 0 {
+		return list
+	}
+	list = slices.Clone(list)
+	list[i] = change(list[i])
+	return list
+}
+
+func foldNode(n Node, r Reading) Node {
+	if r.Source.Kind == NodeStateKind {
+		n.State = next(n.State, r)
+		return n
+	}
+	before := n.Stats
+	n.Stats = next(n.Stats, r)
+	if !before.Known() || r.Err != nil {
+		return n
+	}
+	over := n.Stats.Seen.Sub(before.Seen)
+	n.Rates = nodeRates(before.Value, n.Stats.Value, over)
+	n.Flaps = append(keepFlaps(n.Flaps, r.At), missedFlaps(before.Value, n.Stats.Value, r.At)...)
+	return n
+}
+
+func nodeRates(a, b haproxy.Stats, over time.Duration) NodeRates {
+	was, _ := a.Find("postgres", "FRONTEND")
+	is, ok := b.Find("postgres", "FRONTEND")
+	if !ok || over <= 0 || is.SessionsTotal < was.SessionsTotal { // it started again
+		return NodeRates{}
+	}
+	s := over.Seconds()
+	return NodeRates{
+		Sessions: float64(is.SessionsTotal-was.SessionsTotal) / s,
+		BytesIn:  float64(is.BytesIn-was.BytesIn) / s, BytesOut: float64(is.BytesOut-was.BytesOut) / s,
+	}
+}
+
+// flapMemory is how long a flap that no poll saw stays in the snapshot.
+const flapMemory = 5 * time.Minute
+
+func keepFlaps(flaps []Flap, now time.Time) []Flap {
+	var out []Flap
+	for _, f := range flaps {
+		if now.Sub(f.At) < flapMemory {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// missedFlaps finds poolers that were UP in both readings and went DOWN in between: HAProxy counts.
+func missedFlaps(a, b haproxy.Stats, at time.Time) []Flap {
+	var out []Flap
+	for _, is := range b.Servers(PoolerBackend) {
+		was, ok := a.Find(is.Proxy, is.Name)
+		if ok && was.State.Serving() && is.State.Serving() && is.CheckDowns > was.CheckDowns {
+			out = append(out, Flap{Pooler: is.Name, Times: is.CheckDowns - was.CheckDowns, At: at})
+		}
+	}
+	return out
+}
+
+func foldPooler(p Pooler, r Reading) Pooler {
+	before := p.View
+	p.View = next(p.View, r)
+	if !before.Known() || r.Err != nil {
+		return p
+	}
+	was, is := total(before.Value.Stats), total(p.View.Value.Stats)
+	if is.TotalQueryCount < was.TotalQueryCount || is.TotalReceived < was.TotalReceived {
+		p.Restarted, p.Rates = r.At, PoolerRates{}
+		return p
+	}
+	p.Rates = poolerRates(was, is, p.View.Seen.Sub(before.Seen))
+	return p
+}
+
+// total sums the databases of one pooler. The console's own is left out: the polls are its clients.
+func total(stats []pgbouncer.Stat) pgbouncer.Stat {
+	var t pgbouncer.Stat
+	for _, s := range stats {
+		if s.Database == "pgbouncer" {
+			continue
+		}
+		t.TotalXactCount += s.TotalXactCount
+		t.TotalQueryCount += s.TotalQueryCount
+		t.TotalReceived += s.TotalReceived
+		t.TotalSent += s.TotalSent
+		t.TotalXactTime += s.TotalXactTime
+		t.TotalQueryTime += s.TotalQueryTime
+		t.TotalWaitTime += s.TotalWaitTime
+	}
+	return t
+}
+
+func poolerRates(was, is pgbouncer.Stat, over time.Duration) PoolerRates {
+	if over <= 0 {
+		return PoolerRates{}
+	}
+	s := over.Seconds()
+	xacts, queries := is.TotalXactCount-was.TotalXactCount, is.TotalQueryCount-was.TotalQueryCount
+	return PoolerRates{
+		Xacts: float64(xacts) / s, Queries: float64(queries) / s,
+		Received: float64(is.TotalReceived-was.TotalReceived) / s, Sent: float64(is.TotalSent-was.TotalSent) / s,
+		MeanXact:  mean(is.TotalXactTime-was.TotalXactTime, xacts),
+		MeanQuery: mean(is.TotalQueryTime-was.TotalQueryTime, queries),
+		MeanWait:  mean(is.TotalWaitTime-was.TotalWaitTime, xacts),
+		Over:      over,
+	}
+}
+
+func mean(sum time.Duration, n int64) time.Duration {
+	if n <= 0 {
+		return 0
+	}
+	return sum / time.Duration(n)
+}
+
+// Clients counts the clients of a pooler and those of them that wait, the console's own left out.
+func (v PoolerView) Clients() (active, waiting int64, longest time.Duration) {
+	for _, p := range v.Pools {
+		if p.Database == "pgbouncer" {
+			continue
+		}
+		active += p.ClActive
+		waiting += p.ClWaiting
+		longest = max(longest, p.MaxWait)
+	}
+	return active, waiting, longest
+}
+
+// Servers counts the server connections of a pooler: in use, and all.
+func (v PoolerView) Servers() (active, all int64) {
+	for _, p := range v.Pools {
+		if p.Database == "pgbouncer" {
+			continue
+		}
+		active += p.SvActive
+		all += p.SvActive + p.SvIdle + p.SvUsed + p.SvTested + p.SvLogin
+	}
+	return active, all
+}
+
+// Paused lists the databases of a pooler that are paused; "*" when the whole pooler is.
+func (v PoolerView) Paused() []string {
+	if v.State.Paused {
+		return []string{"*"}
+	}
+	var out []string
+	for _, d := range v.Databases {
+		if d.Paused {
+			out = append(out, d.Name)
+		}
+	}
+	return out
+}
+
+// Server is what a node says about a pooler, if it ever said anything.
+func (n Node) Server(pooler string) (haproxy.Row, bool) {
+	if !n.Stats.Known() {
+		return haproxy.Row{}, false
+	}
+	return n.Stats.Value.Find(PoolerBackend, pooler)
+}
+
+// Holders lists the nodes that hold the VIP by their last word: their own check found it at home.
+// A node that was not heard in the last reading counts as not holding: see Heard.
+func (s *Snapshot) Holders() []string {
+	var out []string
+	for _, n := range s.Nodes {
+		if n.State.OK() && n.State.Value.VIP {
+			out = append(out, n.Name)
+		}
+	}
+	return out
+}
+
+// Heard lists the nodes whose last reading succeeded.
+func (s *Snapshot) Heard() []string {
+	var out []string
+	for _, n := range s.Nodes {
+		if n.State.OK() {
+			out = append(out, n.Name)
+		}
+	}
+	return out
+}

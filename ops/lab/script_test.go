@@ -1,0 +1,349 @@
+package lab_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"weir/ops/bench"
+	"weir/ops/lab"
+)
+
+// TestMain lets this test program be the lab's own processes as well: the lab starts the program
+// that called it.
+func TestMain(m *testing.M) {
+	if lab.Hidden() {
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestScripts runs what happens in testdata on one lab. A script leaves the chain as it found it:
+// the next one refuses to start otherwise.
+func TestScripts(t *testing.T) {
+	w := startWorld(t, "scripts", nil)
+	testscript.Run(t, testscript.Params{
+		Dir:             "testdata",
+		Cmds:            w.verbs(),
+		Setup:           w.setup,
+		ContinueOnError: false,
+	})
+}
+
+// setup makes sure that a script begins with everything serving.
+func (w *world) setup(env *testscript.Env) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := w.settle(ctx); err != nil {
+		return fmt.Errorf("the chain is not whole before this script: %w", err)
+	}
+	s := &script{world: w, env: env}
+	env.Values[scriptKey{}] = s
+	env.Defer(s.end)
+	s.setRoles(ctx, env.Setenv)
+	return nil
+}
+
+type scriptKey struct{}
+
+// script is the state of one running script.
+type script struct {
+	*world
+	env     *testscript.Env
+	gap     *bench.Gap
+	results []bench.GapResult
+	crowd   *crowd
+	watch   *holderWatch
+}
+
+func (s *script) end() {
+	if s.gap != nil {
+		s.gap.Stop()
+	}
+	if s.crowd != nil {
+		s.crowd.close()
+	}
+	if s.watch != nil {
+		s.watch.stop()
+	}
+}
+
+// verbs are the words of the scripts.
+//
+//	kill|stop|start|restart|freeze|thaw|reload HOST PROCESS   kill takes -stay-down first
+//	cut|heal HOST [from HOST...]                              the host's network
+//	until DURATION CONDITION                                  fails when it does not become true
+//	stays DURATION CONDITION                                  fails when it does not stay true
+//	roles                                                     sets $HOLDER and $STANDBY anew
+//	gap start | gap stop                                      measures new connections meanwhile
+//	bound WHAT MAXIMUM                                        of the median of the gaps measured
+//	measure N FILE                                            runs the lines of FILE N times
+//	crowd N | crowd whole                                     N connected clients that go on querying
+//	pause | resume                                            every pooler
+//	sql QUERY | prepared N | cancel N | login ROLE refused    through the VIP
+//	stats WITH|WITHOUT-PASSWORD CODE                          the statistics page of both nodes
+func (w *world) verbs() map[string]func(*testscript.TestScript, bool, []string) {
+	verbs := map[string]func(*testscript.TestScript, bool, []string){}
+	for name, do := range map[string]func(*script, context.Context, []string) error{
+		"kill": (*script).order, "stop": (*script).order, "start": (*script).order, "restart": (*script).order,
+		"freeze": (*script).order, "thaw": (*script).order, "reload": (*script).order,
+		"cut": (*script).cut, "heal": (*script).heal, "slow": (*script).slow,
+		"until": (*script).until, "stays": (*script).stays, "roles": (*script).roles,
+		"gap": (*script).doGap, "bound": (*script).bound, "measure": (*script).measure, "crowd": (*script).doCrowd,
+		"pause": (*script).pause, "resume": (*script).resume, "hold": (*script).hold,
+		"sql": (*script).sql, "prepared": (*script).prepared, "cancel": (*script).cancel, "login": (*script).login,
+		"stats": (*script).stats, "power": (*script).power, "holders": (*script).watchHolders,
+	} {
+		verbs[name] = func(ts *testscript.TestScript, neg bool, args []string) {
+			s := ts.Value(scriptKey{}).(*script)
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+			defer cancel()
+			err := do(s, ctx, append([]string{name}, args...))
+			if neg && err == nil {
+				ts.Fatalf("%s %s: did not fail", name, strings.Join(args, " "))
+			}
+			if !neg && err != nil {
+				ts.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, w.describe(ctx))
+			}
+			if neg {
+				ts.Logf("refused: %v", err)
+			}
+			s.setRoles(ctx, ts.Setenv)
+		}
+	}
+	verbs["psql"] = w.psql
+	return verbs
+}
+
+// psql runs on the client machine; its output is the script's stdout.
+func (w *world) psql(ts *testscript.TestScript, neg bool, args []string) {
+	argv, err := w.lab.EnterCommand(lab.ClientHost, append([]string{"/usr/bin/env", "HOME=/root", "psql", "-X", "-h", w.inv.VIP.Address.String(), "-U", "postgres"}, args...))
+	ts.Check(err)
+	if err := ts.Exec(argv[0], argv[1:]...); (err != nil) != neg {
+		ts.Fatalf("psql %s: %v", strings.Join(args, " "), err)
+	}
+}
+
+func (s *script) power(ctx context.Context, args []string) error {
+	return s.lab.Power(ctx, args[2], args[1] == "on")
+}
+
+// watchHolders looks at the kernels' own addresses all the time: "holders start", then
+// "holders bound LIMIT" fails when two nodes had the VIP for longer without a break.
+func (s *script) watchHolders(_ context.Context, args []string) error {
+	if args[1] == "start" {
+		s.watch = startHolderWatch(s.world)
+		return nil
+	}
+	limit, err := time.ParseDuration(args[2])
+	if err != nil {
+		return err
+	}
+	two, none := s.watch.stop()
+	s.watch = nil
+	s.logf("two holders for at most %s, none for at most %s", two.Round(time.Millisecond), none.Round(time.Millisecond))
+	if two > limit {
+		return fmt.Errorf("two nodes had the VIP for %s", two)
+	}
+	return nil
+}
+
+func (s *script) order(ctx context.Context, args []string) error {
+	verb, args := args[0], args[1:]
+	stay := len(args) > 0 && args[0] == "-stay-down"
+	if stay {
+		args = args[1:]
+	}
+	if len(args) != 2 {
+		return fmt.Errorf("takes a host and a process")
+	}
+	s.logf("%s %s %s", verb, args[0], args[1])
+	return s.lab.Order(ctx, verb, args[0], args[1], stay)
+}
+
+func (s *script) cut(ctx context.Context, args []string) error {
+	from := args[2:]
+	if len(from) > 0 && from[0] == "from" {
+		from = from[1:]
+	}
+	return s.lab.Cut(ctx, args[1], from...)
+}
+
+func (s *script) heal(ctx context.Context, args []string) error { return s.lab.Heal(ctx, args[1]) }
+
+func (s *script) slow(ctx context.Context, args []string) error {
+	delay, err := time.ParseDuration(args[2])
+	if err != nil {
+		return err
+	}
+	loss, err := strconv.ParseFloat(args[3], 64)
+	if err != nil {
+		return err
+	}
+	return s.lab.Slow(ctx, args[1], delay, loss)
+}
+
+// look is how often a condition is looked at.
+const look = 20 * time.Millisecond
+
+func (s *script) until(ctx context.Context, args []string) error {
+	limit, err := time.ParseDuration(args[1])
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	for {
+		err := s.condition(ctx, args[2:])
+		if err == nil {
+			s.logf("%s: after %s", strings.Join(args[2:], " "), time.Since(began).Round(time.Millisecond))
+			return nil
+		}
+		if time.Since(began) > limit {
+			return fmt.Errorf("not within %s: %w", limit, err)
+		}
+		time.Sleep(look)
+	}
+}
+
+func (s *script) stays(ctx context.Context, args []string) error {
+	limit, err := time.ParseDuration(args[1])
+	if err != nil {
+		return err
+	}
+	for began := time.Now(); time.Since(began) < limit; time.Sleep(look) {
+		if err := s.condition(ctx, args[2:]); err != nil {
+			return fmt.Errorf("not any more after %s: %w", time.Since(began).Round(time.Millisecond), err)
+		}
+	}
+	return nil
+}
+
+func (s *script) roles(ctx context.Context, _ []string) error {
+	_, _, err := s.holderAndStandby(ctx)
+	return err
+}
+
+// measure runs the lines of a file of the script several times, each time from a whole chain.
+func (s *script) measure(ctx context.Context, args []string) error {
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	body, err := os.ReadFile(filepath.Join(s.env.WorkDir, args[2]))
+	if err != nil {
+		return err
+	}
+	verbs := s.lines()
+	for run := range n {
+		ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+		err := s.runLines(ctx, string(body), verbs)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("run %d: %w", run+1, err)
+		}
+	}
+	return nil
+}
+
+// lines are the verbs that measure understands.
+func (s *script) lines() map[string]func(context.Context, []string) error {
+	return map[string]func(context.Context, []string) error{
+		"kill": s.order, "stop": s.order, "start": s.order, "freeze": s.order, "thaw": s.order, "restart": s.order,
+		"cut": s.cut, "heal": s.heal, "until": s.until, "stays": s.stays, "gap": s.doGap, "hold": s.hold,
+	}
+}
+
+func (s *script) runLines(ctx context.Context, text string, verbs map[string]func(context.Context, []string) error) error {
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	holder, standby, err := s.holderAndStandby(ctx)
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(text) {
+		line = strings.NewReplacer("$HOLDER", holder, "$STANDBY", standby).Replace(strings.TrimSpace(line))
+		fields := strings.Fields(line)
+		if len(fields) == 0 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		do, ok := verbs[fields[0]]
+		if !ok {
+			return fmt.Errorf("measure does not know %q", fields[0])
+		}
+		if err := do(ctx, fields); err != nil {
+			return fmt.Errorf("%s: %w", line, err)
+		}
+	}
+	return nil
+}
+
+// doGap starts the measure, and stops it once the chain has served again for a while.
+func (s *script) doGap(ctx context.Context, args []string) error {
+	switch args[1] {
+	case "start":
+		gap, err := bench.Start(ctx, s.gapConfig())
+		if err != nil {
+			return err
+		}
+		s.gap = gap
+		return gap.WaitSuccesses(ctx, 30)
+	case "stop":
+		// What was broken shows in what comes after: some successes more before the measure ends.
+		if err := s.gap.WaitSuccesses(ctx, 50); err != nil {
+			return err
+		}
+		result := s.gap.Stop()
+		s.gap = nil
+		s.results = append(s.results, result)
+		s.logf("%s", result)
+		return nil
+	}
+	return fmt.Errorf("gap start, or gap stop")
+}
+
+// bound compares the median of all gaps measured so far.
+func (s *script) bound(_ context.Context, args []string) error {
+	if len(s.results) == 0 {
+		return fmt.Errorf("no gap was measured")
+	}
+	values := make([]time.Duration, len(s.results))
+	limit, err := time.ParseDuration(args[2])
+	if err != nil { // a count
+		n, countErr := strconv.Atoi(args[2])
+		if countErr != nil {
+			return err
+		}
+		limit = time.Duration(n)
+	}
+	for i, r := range s.results {
+		value, ok := measures(r)[args[1]]
+		if !ok {
+			return fmt.Errorf("no measure %q", args[1])
+		}
+		values[i] = value
+	}
+	slices.Sort(values)
+	s.logf("%s: %v, median %v, bound %v", args[1], values, values[len(values)/2], limit)
+	if values[len(values)/2] > limit {
+		return fmt.Errorf("the median of %v is over %v", values, limit)
+	}
+	return nil
+}
+
+// measures are what bound can name; counts are durations of as many nanoseconds.
+func measures(r bench.GapResult) map[string]time.Duration {
+	return map[string]time.Duration{
+		"longest": time.Duration(r.Longest), "stall": time.Duration(r.Held.LongestStall),
+		"failed": time.Duration(r.New.Failed), "refused": time.Duration(r.New.Refused),
+		"broken": time.Duration(r.Held.Broken),
+	}
+}
