@@ -21,14 +21,35 @@ var migrations embed.FS
 
 // Migrate brings the database up to date and names the migrations that this call applied; none
 // when it was already. Several may start at once, also through a transaction pooler: one migrates,
-// the others wait until ctx ends or there is nothing left to do. It needs two server connections.
-// Each migration is one transaction: after an error those before it stay, and calling again goes on.
+// the others wait until there is nothing left to do, or until ctx ends. It needs two server
+// connections. Each migration is one transaction: after an error those before it stay, and calling
+// again goes on.
 func Migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err error) {
-	provider, err := newProvider(config)
-	if err != nil {
-		return nil, fmt.Errorf("migrate database %s: %w", config.Database, err)
+	if applied, err = migrate(ctx, config); err != nil {
+		return applied, fmt.Errorf("migrate database %s: %w", config.Database, err)
 	}
-	defer provider.Close()
+	return applied, nil
+}
+
+func migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err error) {
+	config = config.Copy()
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec // nothing prepared: right behind any pooler
+	db := stdlib.OpenDB(*config)
+	defer db.Close()
+	turn, err := takeTurn(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	defer turn.Rollback()
+
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return nil, err
+	}
 	results, err := provider.Up(ctx)
 	var partial *goose.PartialError
 	if errors.As(err, &partial) {
@@ -37,70 +58,44 @@ func Migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err
 	for _, r := range results {
 		applied = append(applied, r.Source.Path)
 	}
-	if err != nil {
-		return applied, fmt.Errorf("migrate database %s: %w", config.Database, err)
-	}
-	return applied, nil
+	return applied, err
 }
 
-func newProvider(config *pgx.ConnConfig) (*goose.Provider, error) {
-	config = config.Copy()
-	config.DefaultQueryExecMode = pgx.QueryExecModeExec // nothing prepared: right behind any pooler
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return nil, err
-	}
-	return goose.NewProvider(goose.DialectPostgres, stdlib.OpenDB(*config), dir,
-		goose.WithLocker(&turn{}), goose.WithDisableGlobalRegistry(true))
-}
-
-// turn is the right to migrate. It is an advisory lock that a transaction holds: behind a
-// transaction pooler goose's session lock would stay with whatever server connection it got, and
-// its lock table would hold up the next start after a crash.
-type turn struct{ tx *stdsql.Tx }
-
-// advisoryLock is any number nobody else locks in this database.
-const advisoryLock = 0x77656972 // "weir"
-
-// Lock tries again and again: whoever waited inside the database would keep a server connection
-// from the one that has work to do, and a small pool would never finish.
-func (t *turn) Lock(ctx context.Context, db *stdsql.DB) error {
+// takeTurn returns the transaction that holds the right to migrate; its end gives it back. Goose's
+// own locks do not do: the one of a session stays, behind a transaction pooler, with whatever
+// server connection it got, and the one in a table holds up the next start after a crash.
+//
+// It asks again and again: whoever waited inside the database would keep a server connection from
+// the one that has work to do, and with a small pool that would never end.
+func takeTurn(ctx context.Context, db *stdsql.DB) (*stdsql.Tx, error) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		locked, err := t.try(ctx, db)
-		if locked || err != nil {
-			return err
+		if tx, err := tryTurn(ctx, db); tx != nil || err != nil {
+			return tx, err
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("wait for another migration to end: %w", ctx.Err())
+			return nil, fmt.Errorf("wait for another migration to end: %w", ctx.Err())
 		}
 	}
 }
 
-func (t *turn) try(ctx context.Context, db *stdsql.DB) (locked bool, err error) {
+// tryTurn returns nothing when it is somebody else's.
+func tryTurn(ctx context.Context, db *stdsql.DB) (*stdsql.Tx, error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	// The transaction idles while the migrations run on another connection.
+	// It idles while the migrations run on another connection.
 	_, err = tx.ExecContext(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0")
+	var mine bool
 	if err == nil {
-		err = tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", advisoryLock).Scan(&locked)
+		err = tx.QueryRowContext(ctx, "SELECT pg_advisory_xact_lock(hashtext('weir migrate')) IS NOT NULL").Scan(&mine)
 	}
-	if err != nil || !locked {
-		return false, errors.Join(err, tx.Rollback())
+	if err != nil || !mine {
+		return nil, errors.Join(err, tx.Rollback())
 	}
-	t.tx = tx
-	return true, nil
-}
-
-// Unlock ends the transaction. When ctx ended, or the connection broke, it has ended already.
-func (t *turn) Unlock(context.Context, *stdsql.DB) error {
-	if err := t.tx.Rollback(); err != nil && !errors.Is(err, stdsql.ErrTxDone) {
-		return fmt.Errorf("give the migration lock back: %w", err)
-	}
-	return nil
+	return tx, nil
 }

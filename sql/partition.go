@@ -18,7 +18,7 @@ const (
 
 const day = 24 * time.Hour
 
-// Beginner is a pool, a connection or a transaction.
+// Beginner is a pool or a connection.
 type Beginner interface {
 	Begin(ctx context.Context) (pgx.Tx, error)
 }

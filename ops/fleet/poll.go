@@ -50,17 +50,14 @@ func NewParts(inv *inventory.Inventory, s inventory.Secrets, instances int, dial
 	}
 	var err error
 	direct := netip.AddrPortFrom(inv.Postgres.Address.Addr, uint16(inv.Postgres.Port))
-	p.Direct, err = postgres.New(p.login(direct), postgres.Dial(dial))
+	login := postgres.Login{Endpoint: direct, User: "weir_monitor", Password: s.Monitor, Database: "postgres"}
+	p.Direct, err = postgres.New(login, postgres.Dial(dial))
 	if err != nil {
 		return nil, err
 	}
 	// A connection of its own each time: a kept one would go on reaching the holder of before.
 	p.vip = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
 	return p, nil
-}
-
-func (p *Parts) login(at netip.AddrPort) postgres.Login {
-	return postgres.Login{Endpoint: at, User: "weir_monitor", Password: p.secrets.Monitor, Database: "postgres"}
 }
 
 // sizesEvery is how often database sizes are measured: it looks at every file.
@@ -99,9 +96,12 @@ func reading[T any](read func(context.Context) (T, error)) func(context.Context)
 	return func(ctx context.Context) (any, error) { return read(ctx) }
 }
 
+// through goes the way of an application. The role is the owner of Weir's own database: weir_monitor
+// comes in directly only.
 func (p *Parts) through(ctx context.Context) (postgres.Passage, error) {
 	at := netip.AddrPortFrom(p.inv.VIP.Address.Addr, uint16(p.inv.VIP.Port))
-	return postgres.Through(ctx, p.login(at), postgres.Dial(p.dial))
+	login := postgres.Login{Endpoint: at, User: "weir", Password: p.secrets.Console, Database: "weir"}
+	return postgres.Through(ctx, login, postgres.Dial(p.dial))
 }
 
 // whoAnswers asks the VIP itself which node is behind it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -30,13 +31,19 @@ func TestMain(m *testing.M) {
 // the next one refuses to start otherwise.
 func TestScripts(t *testing.T) {
 	w := startWorld(t, "scripts", nil)
-	testscript.Run(t, testscript.Params{
-		Dir:             "testdata",
-		Cmds:            w.verbs(),
-		Setup:           w.setup,
-		ContinueOnError: false,
-	})
+	testscript.RunT(oneByOne{t}, testscript.Params{Dir: "testdata", Cmds: w.verbs(), Setup: w.setup})
 }
+
+// oneByOne keeps scripts from running at the same time: they share one lab, and break it.
+type oneByOne struct{ *testing.T }
+
+func (oneByOne) Parallel() {}
+
+func (t oneByOne) Run(name string, f func(testscript.T)) {
+	t.T.Run(name, func(t *testing.T) { f(oneByOne{t}) })
+}
+
+func (oneByOne) Verbose() bool { return testing.Verbose() }
 
 // setup makes sure that a script begins with everything serving.
 func (w *world) setup(env *testscript.Env) error {
@@ -78,8 +85,7 @@ func (s *script) end() {
 
 // verbs are the words of the scripts.
 //
-//	kill|stop|start|restart|freeze|thaw|reload HOST PROCESS   kill takes -stay-down first
-//	cut|heal HOST [from HOST...]                              the host's network
+//	weir ARGUMENTS                                            the operator's command itself
 //	until DURATION CONDITION                                  fails when it does not become true
 //	stays DURATION CONDITION                                  fails when it does not stay true
 //	roles                                                     sets $HOLDER and $STANDBY anew
@@ -93,14 +99,12 @@ func (s *script) end() {
 func (w *world) verbs() map[string]func(*testscript.TestScript, bool, []string) {
 	verbs := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, do := range map[string]func(*script, context.Context, []string) error{
-		"kill": (*script).order, "stop": (*script).order, "start": (*script).order, "restart": (*script).order,
-		"freeze": (*script).order, "thaw": (*script).order, "reload": (*script).order,
-		"cut": (*script).cut, "heal": (*script).heal, "slow": (*script).slow,
+		"weir":  (*script).weir,
 		"until": (*script).until, "stays": (*script).stays, "roles": (*script).roles,
 		"gap": (*script).doGap, "bound": (*script).bound, "measure": (*script).measure, "crowd": (*script).doCrowd,
 		"pause": (*script).pause, "resume": (*script).resume, "hold": (*script).hold,
 		"sql": (*script).sql, "prepared": (*script).prepared, "cancel": (*script).cancel, "login": (*script).login,
-		"stats": (*script).stats, "power": (*script).power, "holders": (*script).watchHolders,
+		"stats": (*script).stats, "holders": (*script).watchHolders,
 	} {
 		verbs[name] = func(ts *testscript.TestScript, neg bool, args []string) {
 			s := ts.Value(scriptKey{}).(*script)
@@ -132,10 +136,6 @@ func (w *world) psql(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func (s *script) power(ctx context.Context, args []string) error {
-	return s.lab.Power(ctx, args[2], args[1] == "on")
-}
-
 // watchHolders looks at the kernels' own addresses all the time: "holders start", then
 // "holders bound LIMIT" fails when two nodes had the VIP for longer without a break.
 func (s *script) watchHolders(_ context.Context, args []string) error {
@@ -156,39 +156,15 @@ func (s *script) watchHolders(_ context.Context, args []string) error {
 	return nil
 }
 
-func (s *script) order(ctx context.Context, args []string) error {
-	verb, args := args[0], args[1:]
-	stay := len(args) > 0 && args[0] == "-stay-down"
-	if stay {
-		args = args[1:]
-	}
-	if len(args) != 2 {
-		return fmt.Errorf("takes a host and a process")
-	}
-	s.logf("%s %s %s", verb, args[0], args[1])
-	return s.lab.Order(ctx, verb, args[0], args[1], stay)
-}
-
-func (s *script) cut(ctx context.Context, args []string) error {
-	from := args[2:]
-	if len(from) > 0 && from[0] == "from" {
-		from = from[1:]
-	}
-	return s.lab.Cut(ctx, args[1], from...)
-}
-
-func (s *script) heal(ctx context.Context, args []string) error { return s.lab.Heal(ctx, args[1]) }
-
-func (s *script) slow(ctx context.Context, args []string) error {
-	delay, err := time.ParseDuration(args[2])
+// weir runs the operator's command on this lab, as a person would.
+func (s *script) weir(ctx context.Context, args []string) error {
+	s.logf("%s", strings.Join(args, " "))
+	args = append([]string{"--home", s.lab.Home, "--lab", s.lab.Name}, args[1:]...)
+	out, err := exec.CommandContext(ctx, s.program, args...).CombinedOutput()
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
 	}
-	loss, err := strconv.ParseFloat(args[3], 64)
-	if err != nil {
-		return err
-	}
-	return s.lab.Slow(ctx, args[1], delay, loss)
+	return nil
 }
 
 // look is how often a condition is looked at.
@@ -256,8 +232,7 @@ func (s *script) measure(ctx context.Context, args []string) error {
 // lines are the verbs that measure understands.
 func (s *script) lines() map[string]func(context.Context, []string) error {
 	return map[string]func(context.Context, []string) error{
-		"kill": s.order, "stop": s.order, "start": s.order, "freeze": s.order, "thaw": s.order, "restart": s.order,
-		"cut": s.cut, "heal": s.heal, "until": s.until, "stays": s.stays, "gap": s.doGap, "hold": s.hold,
+		"weir": s.weir, "until": s.until, "stays": s.stays, "gap": s.doGap, "hold": s.hold,
 	}
 }
 

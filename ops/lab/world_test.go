@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,6 +35,7 @@ import (
 type world struct {
 	t       *testing.T
 	lab     *lab.Lab
+	program string // the operator's command, built from this tree
 	inv     *inventory.Inventory
 	secrets inventory.Secrets
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
@@ -54,6 +57,7 @@ func startWorld(t *testing.T, name string, inv *inventory.Inventory) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	clearLeftovers(t, filepath.Dir(l.Dir))
 	say := func(format string, args ...any) { t.Logf(format, args...) }
 	t.Cleanup(func() {
 		if err := l.Down(context.Background()); err != nil {
@@ -73,9 +77,29 @@ func startWorld(t *testing.T, name string, inv *inventory.Inventory) *world {
 	return connectWorld(t, l, inv)
 }
 
+// clearLeftovers removes the labs of test programs that were killed before they could.
+func clearLeftovers(t *testing.T, labs string) {
+	dirs, _ := filepath.Glob(filepath.Join(labs, "test-*"))
+	for _, dir := range dirs {
+		name := filepath.Base(dir)
+		pid, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:])
+		if err != nil || syscall.Kill(pid, 0) == nil {
+			continue
+		}
+		l, err := lab.Open(filepath.Dir(labs), name)
+		if err == nil {
+			err = errors.Join(l.Down(t.Context()), l.Purge())
+		}
+		t.Logf("cleared %s, left by an earlier run: %v", name, err)
+	}
+}
+
 func connectWorld(t *testing.T, l *lab.Lab, inv *inventory.Inventory) *world {
-	w := &world{t: t, lab: l, inv: inv, admins: map[string]*pgbouncer.Client{}}
-	var err error
+	w := &world{t: t, lab: l, inv: inv, admins: map[string]*pgbouncer.Client{}, program: filepath.Join(t.TempDir(), "weir")}
+	out, err := exec.Command("go", "build", "-o", w.program, "weir/ops/weir").CombinedOutput()
+	if err != nil {
+		t.Fatalf("build the operator's command: %v\n%s", err, out)
+	}
 	if w.secrets, err = l.Secrets(); err != nil {
 		t.Fatal(err)
 	}
