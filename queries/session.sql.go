@@ -248,7 +248,6 @@ VALUES ($1, $2, $3, $4, $4, $5, $6, $7)
 ON CONFLICT (token_hash) DO UPDATE
    SET user_id = excluded.user_id, data = excluded.data, last_seen_at = excluded.last_seen_at,
        expires_at = excluded.expires_at, address = excluded.address, user_agent = excluded.user_agent
- WHERE session.ended_at IS NULL
 `
 
 type SessionSaveParams struct {
@@ -261,7 +260,7 @@ type SessionSaveParams struct {
 	UserAgent string
 }
 
-// Makes it, or saves it; one that was ended stays as it is.
+// Makes it, or saves it. One that was ended stays ended.
 func (q *Queries) SessionSave(ctx context.Context, db DBTX, arg SessionSaveParams) error {
 	_, err := db.Exec(ctx, sessionSave,
 		arg.TokenHash,

@@ -211,28 +211,21 @@ func TestTwoAtOnceCannotRemoveTheLastTwoAdministrators(t *testing.T) {
 	for _, email := range []string{"ada@example.org", "grace@example.org"} {
 		must(q.UserCreate(ctx, db, person(email, "administrator")))(t)
 	}
-	demote := func() error {
-		return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-			admins, err := q.UserLockAdministrators(ctx, tx)
-			if err != nil || len(admins) < 2 {
-				return err
-			}
-			_, err = q.UserSetRole(ctx, tx, queries.UserSetRoleParams{ID: admins[0], Role: "viewer", At: moment})
-			return err
-		})
-	}
-	var all sync.WaitGroup
-	for range 2 {
-		all.Go(func() {
-			if err := demote(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	tx := must(db.Begin(ctx))(t)
-	defer tx.Rollback(ctx)
-	if left := must(q.UserLockAdministrators(ctx, tx))(t); len(left) != 1 {
-		t.Errorf("%d administrators left, want 1", len(left))
+	first := must(db.Begin(ctx))(t)
+	defer first.Rollback(ctx)
+	admins := must(q.UserLockAdministrators(ctx, first))(t)
+	seen := make(chan []int64, 1)
+	go func() {
+		second, err := q.UserLockAdministrators(ctx, db)
+		if err != nil {
+			t.Error(err)
+		}
+		seen <- second
+	}()
+	untilAnotherWaits(t, ctx, first)
+	must(q.UserSetRole(ctx, first, queries.UserSetRoleParams{ID: admins[0], Role: "viewer", At: moment}))(t)
+	try(t, first.Commit(ctx))
+	if second := <-seen; len(admins) != 2 || len(second) != 1 || second[0] != admins[1] {
+		t.Errorf("the first saw %d, the second %d", admins, second)
 	}
 }

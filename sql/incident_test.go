@@ -131,7 +131,9 @@ func TestASettledNotificationStaysSettled(t *testing.T) {
 	retried.Attempts, retried.Error = 2, "429"
 	sent := pending
 	sent.State, sent.Attempts, sent.SentAt, sent.ExternalRef = "sent", 3, ref(moment), "1732.1"
-	for _, n := range []queries.NotificationSaveParams{pending, retried, pending, sent, pending, retried} {
+	collapsed := pending
+	collapsed.State, collapsed.Attempts = "collapsed", 3
+	for _, n := range []queries.NotificationSaveParams{pending, retried, pending, sent, pending, retried, collapsed} {
 		try(t, q.NotificationSave(ctx, db, n))
 	}
 	try(t, q.NotificationSave(ctx, db, queries.NotificationSaveParams{ID: uuid(8), Channel: "webhook", Reason: "test", State: "failed", CreatedAt: moment}))

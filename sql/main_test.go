@@ -163,6 +163,20 @@ func deadline(t *testing.T) context.Context {
 	return ctx
 }
 
+// untilAnotherWaits polls, for PostgreSQL tells nobody that a session began to wait: for one that
+// waits for the end of this transaction.
+func untilAnotherWaits(t *testing.T, ctx context.Context, tx queries.DBTX) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for waiting := false; !waiting; <-tick.C {
+		err := tx.QueryRow(ctx, "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid").Scan(&waiting)
+		if err != nil {
+			t.Fatalf("until another waits: %v", err)
+		}
+	}
+}
+
 func try(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -70,14 +70,17 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err
 func takeTurn(ctx context.Context, db *stdsql.DB) (*stdsql.Tx, error) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		if tx, err := tryTurn(ctx, db); tx != nil || err != nil {
-			return tx, err
+	for waited := ""; ; waited = "wait for another migration to end: " {
+		tx, err := tryTurn(ctx, db)
+		if err != nil {
+			return nil, fmt.Errorf("%s%w", waited, err)
+		}
+		if tx != nil {
+			return tx, nil
 		}
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for another migration to end: %w", ctx.Err())
+		case <-ctx.Done(): // the next try returns it
 		}
 	}
 }
@@ -92,7 +95,7 @@ func tryTurn(ctx context.Context, db *stdsql.DB) (*stdsql.Tx, error) {
 	_, err = tx.ExecContext(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0")
 	var mine bool
 	if err == nil {
-		err = tx.QueryRowContext(ctx, "SELECT pg_advisory_xact_lock(hashtext('weir migrate')) IS NOT NULL").Scan(&mine)
+		err = tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock(hashtext('weir migrate'))").Scan(&mine)
 	}
 	if err != nil || !mine {
 		return nil, errors.Join(err, tx.Rollback())

@@ -59,8 +59,7 @@ func TestOfFiveStartersThroughATransactionPoolExactlyOneMigrates(t *testing.T) {
 			t.Fatal("wait for five starters:", ctx.Err())
 		}
 	}
-	until(t, ctx, hurdle, `SELECT count(*) = 1 FROM pg_stat_activity
-		WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'CREATE TABLE incident%'`)
+	untilAnotherWaits(t, ctx, hurdle)
 	_, err = hurdle.Exec(ctx, "ROLLBACK")
 	try(t, err)
 
@@ -74,23 +73,6 @@ func TestOfFiveStartersThroughATransactionPoolExactlyOneMigrates(t *testing.T) {
 	}
 	if names := slices.Concat(applied...); migrated != 1 || !slices.Equal(names, allMigrations) {
 		t.Errorf("%d migrated: %q", migrated, applied)
-	}
-}
-
-// until polls: PostgreSQL tells nobody that a session began to wait.
-func until(t *testing.T, ctx context.Context, conn *pgx.Conn, question string) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		var yes bool
-		if err := conn.QueryRow(ctx, question).Scan(&yes); err != nil {
-			t.Fatalf("wait until %s: %v", question, err)
-		}
-		if yes {
-			return
-		}
-		<-tick.C
 	}
 }
 

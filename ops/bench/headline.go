@@ -476,7 +476,7 @@ func (r HeadlineResult) String() string {
 }
 
 // JSON is the result with its rows, indented, for a file.
-func (r HeadlineResult) JSON() []byte {
+func (r HeadlineResult) JSON() string {
 	b, err := json.MarshalIndent(struct {
 		HeadlineResult
 		Rows []Row `json:"rows"`
@@ -485,5 +485,5 @@ func (r HeadlineResult) JSON() []byte {
 	if err != nil {
 		panic(err) // numbers and strings only: ParsePgbench lets no other number in
 	}
-	return append(b, '\n')
+	return string(b)
 }

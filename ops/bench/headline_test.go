@@ -138,7 +138,7 @@ TPC-B, 64 clients, tps                                 1000    1000           84
 			Rows []Row         `json:"rows"`
 			Met  *bool         `json:"met"`
 		}
-		if err := json.Unmarshal(r.JSON(), &back); err != nil || back.VIP.TPS != 1300 || len(back.Rows) != 6 || back.Met == nil {
+		if err := json.Unmarshal([]byte(r.JSON()), &back); err != nil || back.VIP.TPS != 1300 || len(back.Rows) != 6 || back.Met == nil {
 			t.Errorf("%v: %s", err, r.JSON())
 		}
 	})

@@ -149,16 +149,19 @@ func dialSocket(ctx context.Context, path string) (net.Conn, error) {
 
 // Dial connects from inside the lab's network, as the switch's own address.
 func (l *Lab) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	pid := l.switchPID()
-	if pid == 0 {
-		return nil, ErrDown
+	dial, err := l.Dialer("")
+	if err != nil {
+		return nil, err
 	}
-	return dialIn(ctx, pid, network, address)
+	return dial(ctx, network, address)
 }
 
-// Dialer is Dial for one life of the lab, without looking for the switch each time.
-func (l *Lab) Dialer() (func(ctx context.Context, network, address string) (net.Conn, error), error) {
+// Dialer connects from a host of the lab, for one life of it; "" is the switch, which no fault cuts off.
+func (l *Lab) Dialer(host string) (func(ctx context.Context, network, address string) (net.Conn, error), error) {
 	pid := l.switchPID()
+	if pid != 0 && host != "" {
+		pid = l.hostPID(host)
+	}
 	if pid == 0 {
 		return nil, ErrDown
 	}

@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -47,7 +48,7 @@ func (oneByOne) Verbose() bool { return testing.Verbose() }
 
 // setup makes sure that a script begins with everything serving.
 func (w *world) setup(env *testscript.Env) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := w.settle(ctx); err != nil {
 		return fmt.Errorf("the chain is not whole before this script: %w", err)
@@ -80,6 +81,34 @@ func (s *script) end() {
 	}
 	if s.watch != nil {
 		s.watch.stop()
+	}
+	s.mend()
+}
+
+// mend undoes what a script that failed half-way left broken, so that the next one is judged by itself.
+func (w *world) mend() {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	hosts, err := w.lab.Hosts(ctx)
+	for _, h := range hosts {
+		if !h.Up {
+			err = errors.Join(err, w.lab.Power(ctx, h.Name, true))
+		} else if h.Cut || len(h.CutFrom) > 0 || h.Slow != "" {
+			err = errors.Join(err, w.lab.Heal(ctx, h.Name))
+		}
+	}
+	processes, listErr := w.lab.Processes(ctx)
+	err = errors.Join(err, listErr)
+	for _, p := range processes {
+		switch p.State {
+		case lab.Stopped:
+			err = errors.Join(err, w.lab.Order(ctx, "start", p.Host, p.Name, false))
+		case lab.Frozen:
+			err = errors.Join(err, w.lab.Order(ctx, "thaw", p.Host, p.Name, false))
+		}
+	}
+	if err != nil {
+		w.t.Errorf("mend the chain after a script: %v", err)
 	}
 }
 
@@ -265,7 +294,7 @@ func (s *script) runLines(ctx context.Context, text string, verbs map[string]fun
 func (s *script) doGap(ctx context.Context, args []string) error {
 	switch args[1] {
 	case "start":
-		gap, err := bench.Start(ctx, s.gapConfig())
+		gap, err := bench.Start(context.WithoutCancel(ctx), s.gapConfig()) // it outlives this verb
 		if err != nil {
 			return err
 		}

@@ -103,14 +103,18 @@ func connectWorld(t *testing.T, l *lab.Lab, inv *inventory.Inventory) *world {
 	if w.secrets, err = l.Secrets(); err != nil {
 		t.Fatal(err)
 	}
-	if w.dial, err = l.Dialer(); err != nil {
+	if w.dial, err = l.Dialer(""); err != nil {
 		t.Fatal(err)
 	}
 	files, err := lab.FileLimit()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.parts, err = fleet.NewParts(inv, w.secrets, haproxy.Instances(inv, files), w.dial)
+	fromMonitor, err := l.Dialer(inv.Monitor.Name) // PostgreSQL lets nobody else look
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.parts, err = fleet.NewParts(inv, w.secrets, haproxy.Instances(inv, files), fromMonitor)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -114,7 +114,7 @@ func userlist(s inventory.Secrets) ([]byte, error) {
 	body.WriteString("; Rendered by Weir. Everybody else is looked up in PostgreSQL (auth_query).\n")
 	fmt.Fprintf(&body, "%q %q\n", "hc", "")
 	for _, u := range []struct{ name, password string }{{"weir_admin", s.Admin}, {"weir_monitor", s.Monitor}} {
-		verifier, err := scramVerifier(u.name, u.password)
+		verifier, err := inventory.ScramVerifier(u.name, u.password)
 		if err != nil {
 			return nil, err
 		}

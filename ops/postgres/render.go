@@ -53,7 +53,7 @@ func Render(inv *inventory.Inventory, s inventory.Secrets) ([]inventory.File, er
 		{"postgres", s.Postgres, &p.Postgres}, {"weir", s.Console, &p.Console},
 		{"weir_monitor", s.Monitor, &p.Monitor}, {"weir_auth", s.Auth, &p.Auth},
 	} {
-		v, err := scramVerifier(r.role, r.password)
+		v, err := inventory.ScramVerifier(r.role, r.password)
 		if err != nil {
 			return nil, fmt.Errorf("render postgres: %w", err)
 		}

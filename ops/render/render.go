@@ -46,11 +46,11 @@ func Hosts(inv *inventory.Inventory, s inventory.Secrets, files int) ([]Host, er
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", inv.Postgres.Name, err)
 	}
-	hosts = append(hosts, Host{
-		Node:  inventory.Node{Name: inv.Postgres.Name, Address: inv.Postgres.Address},
-		Files: body, Processes: postgres.Processes(inv),
-	})
-	return hosts, nil
+	return append(hosts,
+		Host{Node: inventory.Node{Name: inv.Postgres.Name, Address: inv.Postgres.Address}, Files: body, Processes: postgres.Processes(inv)},
+		Host{Node: inventory.Node{Name: inv.Monitor.Name, Address: inv.Monitor.Address}},
+		Host{Node: inventory.Node{Name: inv.Console.Name, Address: inv.Console.Address}},
+	), nil
 }
 
 // edge is one HAProxy node: HAProxy and the keepalived that watches it.

@@ -24,7 +24,7 @@ WITH step AS (
      GROUP BY 1, 2
 ), coarse AS (
     -- The hour that since lies in counts from since on.
-    SELECT date_bin(greatest(step.width, interval '1 hour'), greatest(h.hour, sqlc.arg('since')::timestamptz), sqlc.arg('since')::timestamptz) AS at, h.subject,
+    SELECT date_bin(step.width, greatest(h.hour, sqlc.arg('since')::timestamptz), sqlc.arg('since')::timestamptz) AS at, h.subject,
            min(h.min) AS min, sum(h.avg * h.count) / sum(h.count) AS avg, max(h.max) AS max,
            (array_agg(h.last ORDER BY h.hour DESC))[1] AS last, sum(h.count)::bigint AS count
       FROM sample_hour h CROSS JOIN step

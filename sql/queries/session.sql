@@ -1,11 +1,10 @@
 -- name: SessionSave :exec
--- Makes it, or saves it; one that was ended stays as it is.
+-- Makes it, or saves it. One that was ended stays ended.
 INSERT INTO session (token_hash, user_id, data, created_at, last_seen_at, expires_at, address, user_agent)
 VALUES (@token_hash, @user_id, @data, @at, @at, @expires_at, @address, @user_agent)
 ON CONFLICT (token_hash) DO UPDATE
    SET user_id = excluded.user_id, data = excluded.data, last_seen_at = excluded.last_seen_at,
-       expires_at = excluded.expires_at, address = excluded.address, user_agent = excluded.user_agent
- WHERE session.ended_at IS NULL;
+       expires_at = excluded.expires_at, address = excluded.address, user_agent = excluded.user_agent;
 
 -- name: SessionGet :one
 SELECT * FROM session WHERE token_hash = @token_hash AND ended_at IS NULL AND expires_at > @at;

@@ -1,4 +1,4 @@
-package pgbouncer
+package inventory
 
 import (
 	"crypto/hmac"
@@ -8,11 +8,12 @@ import (
 	"fmt"
 )
 
-// scramVerifier is what PostgreSQL and PgBouncer store in place of a password, in the form of
-// pg_authid.rolpassword (RFC 5803). It is the same at every rendering and on every pooler: the salt
+// ScramVerifier is what PostgreSQL and PgBouncer store in place of a password, in the form of
+// pg_authid.rolpassword (RFC 5803). It is the same at every rendering and on
+// every pooler, as pass-through logins need: the salt
 // comes from the user's name, not from the password, because the server shows it to everybody who
 // asks. That is enough where every password is generated (inventory.Secrets).
-func scramVerifier(user, password string) (string, error) {
+func ScramVerifier(user, password string) (string, error) {
 	const iterations = 4096 // what both count with by default; each login costs the client this much
 	seed := sha256.Sum256([]byte("weir scram salt: " + user))
 	salt := seed[:16]

@@ -1,0 +1,243 @@
+package incident
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// postgres finds what is wrong with the database, and with the way to it.
+func (e *examination) postgres() {
+	e.down()
+	e.cutOff()
+	if e.s.Postgres.Probe.Known() {
+		e.numbers()
+	}
+}
+
+// moving says that clients' transactions end: whatever a probe says, they are served.
+func (e *examination) moving() bool {
+	for i := range e.s.Poolers {
+		if p := &e.s.Poolers[i]; p.View.OK() && p.Rates.Xacts > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// down judges a probe that failed. A refusal is proof; a time-out counts when it repeats and no
+// transaction ends anywhere; a server that answers with another error is not down.
+func (e *examination) down() {
+	probe, through := e.s.Postgres.Probe, e.s.VIP.Through
+	if probe.Err == nil {
+		return
+	}
+	name := e.s.Postgres.Name
+	evidence := []string{name + ": " + reason(probe.Err), e.passage()}
+	served := through.OK() && through.Seen.Add(-through.Took).After(probe.Since)
+	repeated := probe.Failures >= failures && e.proven(probe.Since)
+	answered := sqlState(probe.Err) != "" && !refused(probe.Err)
+	if served || answered || !refused(probe.Err) && e.moving() {
+		e.add(Finding{
+			Cause: string(PostgresUnseen), Kind: PostgresUnseen, Subject: name, Severity: Warning,
+			Title:    "PostgreSQL not readable",
+			Impact:   "Clients are served. Its connections, transactions and age are not watched.",
+			Evidence: evidence,
+			Action:   "Check that " + e.inv.Monitor.Name + " may connect to " + e.s.Postgres.Address + " as weir_monitor: free connections, pg_hba.conf, password.",
+			After:    gaugeAfter, Hold: gaugeAfter, Unsure: probe.Failures < moreFailures,
+		})
+		return
+	}
+	f := Finding{
+		Cause: string(PostgresDown), Kind: PostgresDown, Subject: name, Severity: Critical,
+		Title:    "PostgreSQL down",
+		Impact:   fmt.Sprintf("Every query waits in the poolers and fails after 2 min. %s clients are connected.", thousands(e.clients())),
+		Evidence: evidence,
+		Action:   "On " + name + ": `systemctl status weir-postgres`, `journalctl -u weir-postgres -n 50`, then `systemctl restart weir-postgres`.",
+		Symptoms: []string{string(PostgresUnreachable), string(PostgresUnseen), string(ClientsWaiting), string(ConnectionsHigh),
+			string(TransactionLong), string(TransactionIdle), string(NoSpare), string(PlacesUsed)},
+		Unsure: !refused(probe.Err) && !repeated,
+	}
+	if e.allPaused() {
+		f.Planned, f.Severity, f.Title = true, Info, "PostgreSQL away behind paused pools"
+		f.Impact = "Clients wait in the paused pools and notice nothing else, for at most 2 min."
+	} else {
+		f.Symptoms = append(f.Symptoms, string(PoolerDown)+"/", string(PoolerUnseen)+"/")
+	}
+	e.add(f)
+}
+
+// allPaused says that every pooler that answers is paused as a whole or in a database.
+func (e *examination) allPaused() bool {
+	answering := 0
+	for i := range e.s.Poolers {
+		v := e.s.Poolers[i].View
+		if !v.OK() {
+			continue
+		}
+		answering++
+		if len(v.Value.Paused()) == 0 {
+			return false
+		}
+	}
+	return answering > 0
+}
+
+// cutOff finds that every part answers and yet no query gets through.
+func (e *examination) cutOff() {
+	through := e.s.VIP.Through
+	if through.Err == nil || e.moving() || e.allPaused() {
+		return
+	}
+	rest := e.s.Postgres.Probe.OK() && len(e.serving) > 0 && len(e.holders) > 0
+	host, _, _ := strings.Cut(e.s.Postgres.Address, ":")
+	e.add(Finding{
+		Cause: string(PostgresUnreachable), Kind: PostgresUnreachable, Subject: e.s.Postgres.Name, Severity: Critical,
+		Title:    "No query gets through the VIP",
+		Impact:   fmt.Sprintf("PostgreSQL is up, %d of %d poolers are up, and no client is answered.", len(e.serving), len(e.s.Poolers)),
+		Evidence: append([]string{e.passage(), e.s.Postgres.Name + ": answers the monitor directly"}, e.holding()...),
+		Action:   "On a pooler: `psql -h " + host + "` and `journalctl -u pgbouncer -n 50`: network to PostgreSQL, passwords, max_connections.",
+		Symptoms: []string{string(ClientsWaiting)},
+		Unsure:   !rest || through.Failures < moreFailures || !e.proven(through.Since),
+	})
+}
+
+// numbers are the limits of PostgreSQL itself.
+func (e *examination) numbers() {
+	failing := e.s.Postgres.Probe.Err != nil
+	p, name := e.s.Postgres.Probe.Value, e.s.Postgres.Name
+	gauge := func(kind Kind, severity Severity, title, impact, evidence, action string) {
+		e.add(Finding{Cause: string(kind), Kind: kind, Subject: name, Severity: severity, Title: title, Impact: impact,
+			Evidence: []string{name + ": " + evidence}, Action: action, After: gaugeAfter, Hold: gaugeHold, Unsure: failing})
+	}
+	if p.MaxConnections > 0 && p.Connections*100 >= p.MaxConnections*connectionsWarning {
+		gauge(ConnectionsHigh, Warning, "PostgreSQL connections nearly used up",
+			fmt.Sprintf("%d connections are left; without any, poolers cannot open the ones they are entitled to.", max(0, p.MaxConnections-p.Connections)),
+			fmt.Sprintf("%d of %d connections", p.Connections, p.MaxConnections),
+			"Find who connects past the poolers: `SELECT usename, client_addr, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC`.")
+	}
+	if p.LongestXact >= transactionLimit {
+		gauge(TransactionLong, Warning, "Transaction open for over 5 min",
+			"It holds its locks and one server connection, and keeps vacuum from cleaning up.",
+			fmt.Sprintf("backend %d, open for %s", p.LongestXactPID, Span(p.LongestXact)),
+			fmt.Sprintf("`SELECT query FROM pg_stat_activity WHERE pid = %d`; to end it, `SELECT pg_terminate_backend(%[1]d)`.", p.LongestXactPID))
+	}
+	if p.LongestIdleInXact >= idleLimit {
+		gauge(TransactionIdle, Warning, "Session idle in transaction",
+			fmt.Sprintf("%s a server connection and its locks while doing nothing; %s blocked.", either(p.IdleInTransaction == 1, "It holds", "Each holds"), count(p.Blocked, "session")),
+			fmt.Sprintf("%s idle in a transaction, the longest for %s", count(p.IdleInTransaction, "session"), Span(p.LongestIdleInXact)),
+			"`SELECT pid, usename, query FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' ORDER BY state_change`; the application forgot to commit.")
+	}
+	if p.OldestXIDAge >= xidWarning {
+		severity := Warning
+		if p.OldestXIDAge >= xidCritical {
+			severity = Critical
+		}
+		gauge(XIDAge, severity, "Transaction numbers run out",
+			fmt.Sprintf("After %s more transactions PostgreSQL refuses every write.", thousands(max(0, 1<<31-int(p.OldestXIDAge)))),
+			fmt.Sprintf("database %s is %s transactions old", p.OldestXIDDatabase, thousands(int(p.OldestXIDAge))),
+			"End old transactions and unused replication slots, then `vacuumdb --freeze "+p.OldestXIDDatabase+"`.")
+	}
+}
+
+// load finds what the poolers are short of, and pauses.
+func (e *examination) load() {
+	e.paused()
+	e.waiting()
+	e.places()
+}
+
+func (e *examination) waiting() {
+	var longest time.Duration
+	var clients int64
+	var lines []string
+	unsure := true
+	for i := range e.s.Poolers {
+		p := &e.s.Poolers[i]
+		if len(p.View.Value.Paused()) > 0 {
+			continue // a paused pool is a finding of its own
+		}
+		_, waiting, wait := p.View.Value.Clients()
+		clients += waiting
+		longest = max(longest, wait)
+		if wait >= waitWarning {
+			unsure = unsure && p.View.Err != nil
+			lines = append(lines, fmt.Sprintf("%s: %s waiting, the longest for %s", p.Name, count(int(waiting), "client"), Span(wait)))
+		}
+	}
+	if longest < waitWarning {
+		return
+	}
+	severity := Warning
+	if longest >= waitCritical {
+		severity = Critical
+	}
+	e.add(Finding{
+		Cause: string(ClientsWaiting), Kind: ClientsWaiting, Severity: severity, Title: "Clients wait for a server connection",
+		Impact:   fmt.Sprintf("%s waiting, the longest for %s. At 2 min they are disconnected.", count(int(clients), "client"), Span(longest)),
+		Evidence: lines,
+		Action:   "Look for what holds the server connections: `SELECT pid, state, wait_event, now() - xact_start, query FROM pg_stat_activity ORDER BY xact_start`.",
+		Hold:     2 * gaugeAfter, Unsure: unsure,
+	})
+}
+
+func (e *examination) places() {
+	each := e.inv.PgBouncer.MaxClientConn
+	n, used := len(e.serving), e.clients()
+	if n == 0 || each <= 0 {
+		return
+	}
+	places := n * each
+	evidence := []string{fmt.Sprintf("monitor: %s of %s client places used on %s", thousands(used), thousands(places), count(n, "pooler"))}
+	var symptoms []string
+	if used*100 >= places*placesWarning {
+		severity := Warning
+		if used*100 >= places*placesCritical {
+			severity = Critical
+		}
+		symptoms = []string{string(NoSpare)}
+		e.add(Finding{
+			Cause: string(PlacesUsed), Kind: PlacesUsed, Severity: severity, Title: "Client places nearly used up",
+			Impact:   fmt.Sprintf("%s client places are left. Without any, new clients are turned away.", thousands(max(0, places-used))),
+			Evidence: evidence,
+			Action:   "Find the application with too many connections: `SHOW CLIENTS` on a pooler. Else raise max_client_conn.",
+			Symptoms: symptoms, After: gaugeAfter, Hold: gaugeHold,
+		})
+	}
+	if left := (n - 1) * each; n > 1 && used > left {
+		e.add(Finding{
+			Cause: string(NoSpare), Kind: NoSpare, Severity: Warning, Title: "One more lost pooler would turn clients away",
+			Impact:   fmt.Sprintf("All clients are served now. With one pooler less, %s of them have no place.", thousands(used-left)),
+			Evidence: evidence,
+			Action:   "Bring back what is down, or lower the number of clients, or raise max_client_conn.",
+			After:    gaugeAfter, Hold: gaugeHold,
+		})
+	}
+}
+
+// paused finds pools that an operator paused, and after a minute that nobody ended it.
+func (e *examination) paused() {
+	var lines []string
+	unsure := true
+	for i := range e.s.Poolers {
+		p := &e.s.Poolers[i]
+		if databases := p.View.Value.Paused(); p.View.Known() && len(databases) > 0 {
+			unsure = unsure && !p.View.OK()
+			lines = append(lines, p.Name+": paused "+strings.Replace(strings.Join(databases, ", "), "*", "altogether", 1))
+		}
+	}
+	if len(lines) == 0 {
+		return
+	}
+	f := Finding{
+		Cause: string(PoolPaused), Kind: PoolPaused, Severity: Info, Planned: true, Title: "Pools paused",
+		Impact:   fmt.Sprintf("Clients of %d of %d poolers wait until it is ended; after 2 min they are disconnected.", len(lines), len(e.s.Poolers)),
+		Evidence: lines,
+		Action:   "`RESUME` on the console of each pooler.",
+		Unsure:   unsure,
+	}
+	e.add(f)
+	f.Cause, f.Kind, f.Severity, f.Planned = string(PauseForgotten), PauseForgotten, Critical, false
+	f.Title, f.After, f.Symptoms = "Pause that nobody ended", pauseLimit, []string{string(PoolPaused), string(ClientsWaiting)}
+	e.add(f)
+}

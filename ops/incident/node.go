@@ -1,0 +1,260 @@
+package incident
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"weir/ops/fleet"
+)
+
+// nodes finds HAProxy nodes that do not answer, or cannot take the VIP.
+func (e *examination) nodes() {
+	failing, away := 0, 0
+	for i := range e.s.Nodes {
+		n := &e.s.Nodes[i]
+		if n.State.Err != nil && n.Stats.Err != nil {
+			failing++
+			if e.unreachable(n) {
+				away++
+			}
+		}
+		e.unread(n)
+		e.keepalived(n)
+		e.redundancy(n)
+	}
+	if failing == len(e.s.Nodes) {
+		e.noHAProxy(away < failing)
+	}
+}
+
+// unreachable reports whether the node is believed to be gone.
+func (e *examination) unreachable(n *fleet.Node) bool {
+	sure := n.State.Failures >= failures && e.proven(n.State.Since)
+	e.add(Finding{
+		Cause: about(HAProxyUnreachable, n.Name), Kind: HAProxyUnreachable, Subject: n.Name, Severity: Warning,
+		Title:    n.Name + " unreachable",
+		Impact:   "No redundancy: if the other HAProxy fails as well, no client can connect.",
+		Evidence: e.holding(),
+		Action:   "On " + n.Name + ": `systemctl status haproxy keepalived`. No answer: the host or its network is down.",
+		Symptoms: []string{string(RedundancyLost), about(HAProxyUnread, n.Name), about(KeepalivedDead, n.Name)},
+		Unsure:   !sure,
+	})
+	return sure
+}
+
+func (e *examination) noHAProxy(unsure bool) {
+	f := Finding{
+		Cause: string(NoHAProxy), Kind: NoHAProxy, Severity: Critical, Title: "No HAProxy answers",
+		Impact: "No client can connect.", Unsure: unsure,
+		Action:   "`systemctl restart haproxy keepalived` on " + strings.Join(e.inv.HAProxy.NodeNames(), " and ") + ".",
+		Symptoms: []string{string(HAProxyUnreachable) + "/", string(VIPNobody), string(RedundancyLost), string(PostgresUnreachable), string(KeepalivedDead) + "/"},
+	}
+	for i := range e.s.Nodes {
+		f.Evidence = append(f.Evidence, e.s.Nodes[i].Name+": "+reason(e.s.Nodes[i].State.Err))
+	}
+	f.Evidence = append(f.Evidence, e.passage())
+	if e.s.VIP.Through.OK() {
+		f.Severity, f.Title, f.Impact = Warning, "HAProxies not readable", "Clients are served through the VIP, but neither node answers the monitor: nothing is known of the poolers' state."
+		f.Action = "Check that " + e.inv.Monitor.Name + " reaches the statistics port of both nodes."
+	}
+	e.add(f)
+}
+
+// unread is a node of which only half answers.
+func (e *examination) unread(n *fleet.Node) {
+	err := n.Stats.Err
+	if err == nil {
+		err = n.State.Err
+	}
+	if err == nil {
+		return
+	}
+	e.add(Finding{
+		Cause: about(HAProxyUnread, n.Name), Kind: HAProxyUnread, Subject: n.Name, Severity: Warning,
+		Title:    n.Name + " not readable",
+		Impact:   "Clients are served. What " + n.Name + " knows of the poolers or the VIP is not watched.",
+		Evidence: []string{"monitor: " + reason(err)},
+		Action:   "On " + n.Name + ": `systemctl status 'haproxy*'`. Check the statistics password.",
+		After:    gaugeAfter, Hold: gaugeAfter,
+		Unsure: max(n.Stats.Failures, n.State.Failures) < failures || n.Stats.Err != nil && n.State.Err != nil,
+	})
+}
+
+func (e *examination) keepalived(n *fleet.Node) {
+	state := n.State.Value
+	if !n.State.Known() || state.Keepalived {
+		return
+	}
+	f := Finding{
+		Cause: about(KeepalivedDead, n.Name), Kind: KeepalivedDead, Subject: n.Name, Severity: Warning,
+		Title:    "keepalived dead on " + n.Name,
+		Impact:   "Redundancy lost: if the other HAProxy fails, nobody takes the VIP. Clients are served.",
+		Evidence: append([]string{n.Name + ": keepalived's check was not heard for 3 s, last word " + state.VRRP}, e.holding()...),
+		Action:   "On " + n.Name + ": `systemctl restart keepalived`.",
+		Symptoms: []string{string(RedundancyLost)},
+		Unsure:   n.State.Err != nil,
+	}
+	if state.VIP {
+		f.Impact = "It holds the VIP and cannot give it up: the other node takes it as well, and connections end."
+	}
+	if state.VRRP == "UNKNOWN" {
+		f.After = settleAfter // HAProxy has just started, and forgot
+	}
+	e.add(f)
+}
+
+// redundancy finds a reason why a node without the VIP could not take it.
+func (e *examination) redundancy(n *fleet.Node) {
+	state := n.State.Value
+	if state.Hold && n.State.Known() {
+		e.add(Finding{
+			Cause: about(VIPOrdered, n.Name), Kind: VIPOrdered, Subject: n.Name, Severity: Info, Planned: true,
+			Title:    n.Name + " held back from the VIP",
+			Impact:   "By an operator's order. If the other HAProxy fails, " + n.Name + " takes the VIP all the same.",
+			Evidence: append([]string{n.Name + ": hold is on"}, e.holding()...),
+			Action:   "When the work is done, release the hold on " + n.Name + ".",
+		})
+		return
+	}
+	if !n.State.Known() || state.VIP || !state.Keepalived {
+		return
+	}
+	why := ""
+	switch {
+	case !state.Ready:
+		why = state.Why
+	case state.VRRP == "FAULT" || state.VRRP == "STOP":
+		why = "keepalived is in " + state.VRRP
+	case state.Poolers == 0:
+		why = "it sees no pooler UP"
+	}
+	if why == "" {
+		return
+	}
+	e.add(Finding{
+		Cause: string(RedundancyLost), Kind: RedundancyLost, Subject: n.Name, Severity: Warning,
+		Title:    "Redundancy lost: " + n.Name + " could not take the VIP",
+		Impact:   "Clients are served. If the other HAProxy fails, they are not.",
+		Evidence: append([]string{n.Name + ": " + why}, e.holding()...),
+		Action:   "On " + n.Name + ": `systemctl status haproxy keepalived`, and its network to the poolers.",
+		After:    settleAfter, Hold: settleAfter, Unsure: n.State.Err != nil,
+	})
+}
+
+// vip finds an address that nobody holds, or two. The last words of nodes that do not answer keep
+// a finding alive, and make none.
+func (e *examination) vip() {
+	var last []string
+	for i := range e.s.Nodes {
+		if n := &e.s.Nodes[i]; n.State.Known() && n.State.Value.VIP {
+			last = append(last, n.Name)
+		}
+	}
+	switch {
+	case len(last) > 1:
+		e.vipTwice(last)
+	case len(e.holders) == 0:
+		e.vipNobody()
+	}
+}
+
+func (e *examination) vipTwice(holders []string) {
+	f := Finding{
+		Cause: string(VIPTwice), Kind: VIPTwice, Severity: Critical, Title: "VIP held by " + strings.Join(holders, " and "),
+		Impact:   "Two nodes answer at " + e.inv.VIP.Address.String() + ": new connections go to either, and break when the network changes its mind.",
+		Evidence: e.holding(),
+		Symptoms: []string{string(RedundancyLost)},
+		After:    vipTwiceAfter, Unsure: len(e.holders) < len(holders),
+	}
+	stop := holders[len(holders)-1]
+	for i := range e.s.Nodes {
+		n := &e.s.Nodes[i]
+		if !n.State.Value.VIP {
+			continue
+		}
+		if f.Basis.IsZero() || n.State.Seen.Before(f.Basis) {
+			f.Basis = n.State.Seen
+		}
+		f.Symptoms = append(f.Symptoms, about(KeepalivedDead, n.Name))
+		if !n.State.Value.Keepalived || n.State.Value.VRRP != "MASTER" {
+			stop = n.Name
+		}
+	}
+	f.Action = "On " + stop + ": `systemctl restart keepalived`. If both stay MASTER they do not hear each other's adverts: look at the network between them."
+	e.add(f)
+}
+
+func (e *examination) vipNobody() {
+	unsure := e.s.VIP.Answers.OK() || e.s.VIP.Through.OK() || len(e.s.Heard()) == 0
+	for i := range e.s.Nodes {
+		n := &e.s.Nodes[i]
+		unsure = unsure || !n.State.OK() && n.State.Failures < failures
+	}
+	e.add(Finding{
+		Cause: string(VIPNobody), Kind: VIPNobody, Severity: Critical, Title: "VIP held by nobody",
+		Impact:   "No client can connect to " + e.s.VIP.Address + ", and sessions hang.",
+		Evidence: append(e.holding(), e.passage()),
+		Action:   "`systemctl restart haproxy keepalived` on " + strings.Join(e.inv.HAProxy.NodeNames(), " and ") + ".",
+		Symptoms: []string{string(HAProxyUnreachable) + "/", string(KeepalivedDead) + "/", string(RedundancyLost), string(PostgresUnreachable)},
+		After:    vipNobodyAfter, Unsure: unsure,
+	})
+}
+
+// holding is what each node says about the VIP.
+func (e *examination) holding() []string {
+	var lines []string
+	for i := range e.s.Nodes {
+		n := &e.s.Nodes[i]
+		if !n.State.OK() {
+			lines = append(lines, n.Name+": "+reason(n.State.Err))
+			continue
+		}
+		state := n.State.Value
+		lines = append(lines, fmt.Sprintf("%s: %s, keepalived %s, VRRP %s, %d of %d poolers UP", n.Name,
+			either(state.VIP, "holds the VIP", "without the VIP"), either(state.Keepalived, "alive", "dead"),
+			state.VRRP, state.Poolers, state.PoolersTotal))
+	}
+	return lines
+}
+
+// passage is how a query through the VIP fared.
+func (e *examination) passage() string {
+	through := e.s.VIP.Through
+	if through.OK() {
+		return "monitor: a query through the VIP was answered in " + through.Value.Elapsed.Round(time.Millisecond).String()
+	}
+	return "monitor: " + reason(through.Err)
+}
+
+func either(is bool, yes, no string) string {
+	if is {
+		return yes
+	}
+	return no
+}
+
+// Holding is who holds the VIP, as far as all nodes that answer agree.
+type Holding struct {
+	Node    string    // "" when unknown, nobody or two
+	Seen    time.Time // of the reading that says so
+	Ordered bool      // an operator holds another node back
+}
+
+// Holder reads from a snapshot what Advance compares to notice that the VIP moved.
+func Holder(s *fleet.Snapshot) Holding {
+	var h Holding
+	holders := s.Holders()
+	if len(holders) != 1 {
+		return h
+	}
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		if n.Name == holders[0] {
+			h.Node, h.Seen = n.Name, n.State.Seen
+			continue
+		}
+		h.Ordered = h.Ordered || n.State.Known() && n.State.Value.Hold
+	}
+	return h
+}

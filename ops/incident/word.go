@@ -1,0 +1,78 @@
+package incident
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// thousands writes 8000 as 8,000.
+func thousands(n int) string {
+	text := strconv.Itoa(n)
+	for at := len(text) - 3; at > 0 && text[at-1] != '-'; at -= 3 {
+		text = text[:at] + "," + text[at:]
+	}
+	return text
+}
+
+// count writes 1 pooler, 2 poolers.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return thousands(n) + " " + noun + "s"
+}
+
+// Span writes a duration as a person says it: 0.4 s, 42 s, 3 min 5 s, 2 h 10 min, 3 d 4 h.
+func Span(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0 s"
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%d d %d h", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+func ago(now, then time.Time) string { return Span(now.Sub(then)) + " ago" }
+
+// refused says that an error is proof that nothing serves: the host answered that nobody listens,
+// or PostgreSQL that it starts or stops (SQLSTATE 57P01 to 57P03). A time-out proves nothing.
+func refused(err error) bool {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return true
+	}
+	state := sqlState(err)
+	return state == "57P01" || state == "57P02" || state == "57P03"
+}
+
+// sqlState is the code that a PostgreSQL server answered with; "" when none did.
+func sqlState(err error) string {
+	var e interface{ SQLState() string }
+	if errors.As(err, &e) {
+		return e.SQLState()
+	}
+	return ""
+}
+
+// reason is an error in one line that fits a phone.
+func reason(err error) string {
+	if err == nil {
+		return "no error"
+	}
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	const longest = 160
+	if runes := []rune(text); len(runes) > longest {
+		text = string(runes[:longest]) + "…"
+	}
+	return text
+}
