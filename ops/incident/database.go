@@ -54,7 +54,7 @@ func (e *examination) down() {
 		Impact:   fmt.Sprintf("Every query waits in the poolers and fails after 2 min. %s clients are connected.", thousands(e.clients())),
 		Evidence: evidence,
 		Action:   "On " + name + ": `systemctl status weir-postgres`, `journalctl -u weir-postgres -n 50`, then `systemctl restart weir-postgres`.",
-		Symptoms: []string{string(PostgresUnreachable), string(PostgresUnseen), string(ClientsWaiting), string(ConnectionsHigh),
+		Explains: []string{string(PostgresUnreachable), string(PostgresUnseen), string(ClientsWaiting), string(ConnectionsHigh),
 			string(TransactionLong), string(TransactionIdle), string(NoSpare), string(PlacesUsed)},
 		Unsure: !refused(probe.Err) && !repeated,
 	}
@@ -62,7 +62,7 @@ func (e *examination) down() {
 		f.Planned, f.Severity, f.Title = true, Info, "PostgreSQL away behind paused pools"
 		f.Impact = "Clients wait in the paused pools and notice nothing else, for at most 2 min."
 	} else {
-		f.Symptoms = append(f.Symptoms, string(PoolerDown)+"/", string(PoolerUnseen)+"/")
+		f.Explains = append(f.Explains, string(PoolerDown)+"/", string(PoolerUnseen)+"/")
 	}
 	e.add(f)
 }
@@ -97,7 +97,7 @@ func (e *examination) cutOff() {
 		Impact:   fmt.Sprintf("PostgreSQL is up, %d of %d poolers are up, and no client is answered.", len(e.serving), len(e.s.Poolers)),
 		Evidence: append([]string{e.passage(), e.s.Postgres.Name + ": answers the monitor directly"}, e.holding()...),
 		Action:   "On a pooler: `psql -h " + host + "` and `journalctl -u pgbouncer -n 50`: network to PostgreSQL, passwords, max_connections.",
-		Symptoms: []string{string(ClientsWaiting)},
+		Explains: []string{string(ClientsWaiting)},
 		Unsure:   !rest || through.Failures < moreFailures || !e.proven(through.Since),
 	})
 }
@@ -189,19 +189,19 @@ func (e *examination) places() {
 	}
 	places := n * each
 	evidence := []string{fmt.Sprintf("monitor: %s of %s client places used on %s", thousands(used), thousands(places), count(n, "pooler"))}
-	var symptoms []string
+	var explained []string
 	if used*100 >= places*placesWarning {
 		severity := Warning
 		if used*100 >= places*placesCritical {
 			severity = Critical
 		}
-		symptoms = []string{string(NoSpare)}
+		explained = []string{string(NoSpare)}
 		e.add(Finding{
 			Cause: string(PlacesUsed), Kind: PlacesUsed, Severity: severity, Title: "Client places nearly used up",
 			Impact:   fmt.Sprintf("%s client places are left. Without any, new clients are turned away.", thousands(max(0, places-used))),
 			Evidence: evidence,
 			Action:   "Find the application with too many connections: `SHOW CLIENTS` on a pooler. Else raise max_client_conn.",
-			Symptoms: symptoms, After: gaugeAfter, Hold: gaugeHold,
+			Explains: explained, After: gaugeAfter, Hold: gaugeHold,
 		})
 	}
 	if left := (n - 1) * each; n > 1 && used > left {
@@ -238,6 +238,6 @@ func (e *examination) paused() {
 	}
 	e.add(f)
 	f.Cause, f.Kind, f.Severity, f.Planned = string(PauseForgotten), PauseForgotten, Critical, false
-	f.Title, f.After, f.Symptoms = "Pause that nobody ended", pauseLimit, []string{string(PoolPaused), string(ClientsWaiting)}
+	f.Title, f.After, f.Explains = "Pause that nobody ended", pauseLimit, []string{string(PoolPaused), string(ClientsWaiting)}
 	e.add(f)
 }

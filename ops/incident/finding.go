@@ -21,7 +21,7 @@ type Finding struct {
 	Impact   string   `json:"impact"`             // what it means for clients, with numbers
 	Evidence []string `json:"evidence"`           // a line for each source, which it begins with
 	Action   string   `json:"action"`             // what to do
-	Symptoms []string `json:"symptoms,omitempty"` // causes that this one explains; a / at the end takes all that begin so
+	Explains []string `json:"-"`                  // causes that are symptoms of this one; a / at the end takes all that begin so
 
 	// Unsure is evidence too thin to open an incident, and enough to keep one open: one failed poll.
 	Unsure bool `json:"-"`
@@ -105,7 +105,7 @@ const (
 )
 
 // Findings is everything that is wrong in a snapshot, roots first: what a root explains is in the
-// list as well, and named in its Symptoms. While the monitor itself may be blind that is the only
+// list as well, and named in its Explains. While the monitor itself may be blind that is the only
 // finding, as nothing else can be known.
 func Findings(s *fleet.Snapshot, inv *inventory.Inventory, now time.Time) []Finding {
 	e := examination{s: s, inv: inv, now: now, newest: newest(s), holders: s.Holders()}
@@ -200,7 +200,7 @@ func newest(s *fleet.Snapshot) time.Time {
 // about makes the cause of a kind and a host.
 func about(kind Kind, host string) string { return string(kind) + "/" + host }
 
-// explains reports whether a symptom as Finding.Symptoms names it means a cause.
+// explains reports whether a symptom as Finding.Explains names it means a cause.
 func explains(symptom, cause string) bool {
 	return symptom == cause || strings.HasSuffix(symptom, "/") && strings.HasPrefix(cause, symptom)
 }

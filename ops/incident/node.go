@@ -37,7 +37,7 @@ func (e *examination) unreachable(n *fleet.Node) bool {
 		Impact:   "No redundancy: if the other HAProxy fails as well, no client can connect.",
 		Evidence: e.holding(),
 		Action:   "On " + n.Name + ": `systemctl status haproxy keepalived`. No answer: the host or its network is down.",
-		Symptoms: []string{string(RedundancyLost), about(HAProxyUnread, n.Name), about(KeepalivedDead, n.Name)},
+		Explains: []string{string(RedundancyLost), about(HAProxyUnread, n.Name), about(KeepalivedDead, n.Name)},
 		Unsure:   !sure,
 	})
 	return sure
@@ -48,7 +48,7 @@ func (e *examination) noHAProxy(unsure bool) {
 		Cause: string(NoHAProxy), Kind: NoHAProxy, Severity: Critical, Title: "No HAProxy answers",
 		Impact: "No client can connect.", Unsure: unsure,
 		Action:   "`systemctl restart haproxy keepalived` on " + strings.Join(e.inv.HAProxy.NodeNames(), " and ") + ".",
-		Symptoms: []string{string(HAProxyUnreachable) + "/", string(VIPNobody), string(RedundancyLost), string(PostgresUnreachable), string(KeepalivedDead) + "/"},
+		Explains: []string{string(HAProxyUnreachable) + "/", string(VIPNobody), string(RedundancyLost), string(PostgresUnreachable), string(KeepalivedDead) + "/"},
 	}
 	for i := range e.s.Nodes {
 		f.Evidence = append(f.Evidence, e.s.Nodes[i].Name+": "+reason(e.s.Nodes[i].State.Err))
@@ -92,7 +92,7 @@ func (e *examination) keepalived(n *fleet.Node) {
 		Impact:   "Redundancy lost: if the other HAProxy fails, nobody takes the VIP. Clients are served.",
 		Evidence: append([]string{n.Name + ": keepalived's check was not heard for 3 s, last word " + state.VRRP}, e.holding()...),
 		Action:   "On " + n.Name + ": `systemctl restart keepalived`.",
-		Symptoms: []string{string(RedundancyLost)},
+		Explains: []string{string(RedundancyLost)},
 		Unsure:   n.State.Err != nil,
 	}
 	if state.VIP {
@@ -164,7 +164,7 @@ func (e *examination) vipTwice(holders []string) {
 		Cause: string(VIPTwice), Kind: VIPTwice, Severity: Critical, Title: "VIP held by " + strings.Join(holders, " and "),
 		Impact:   "Two nodes answer at " + e.inv.VIP.Address.String() + ": new connections go to either, and break when the network changes its mind.",
 		Evidence: e.holding(),
-		Symptoms: []string{string(RedundancyLost)},
+		Explains: []string{string(RedundancyLost)},
 		After:    vipTwiceAfter, Unsure: len(e.holders) < len(holders),
 	}
 	stop := holders[len(holders)-1]
@@ -176,7 +176,7 @@ func (e *examination) vipTwice(holders []string) {
 		if f.Basis.IsZero() || n.State.Seen.Before(f.Basis) {
 			f.Basis = n.State.Seen
 		}
-		f.Symptoms = append(f.Symptoms, about(KeepalivedDead, n.Name))
+		f.Explains = append(f.Explains, about(KeepalivedDead, n.Name))
 		if !n.State.Value.Keepalived || n.State.Value.VRRP != "MASTER" {
 			stop = n.Name
 		}
@@ -196,7 +196,7 @@ func (e *examination) vipNobody() {
 		Impact:   "No client can connect to " + e.s.VIP.Address + ", and sessions hang.",
 		Evidence: append(e.holding(), e.passage()),
 		Action:   "`systemctl restart haproxy keepalived` on " + strings.Join(e.inv.HAProxy.NodeNames(), " and ") + ".",
-		Symptoms: []string{string(HAProxyUnreachable) + "/", string(KeepalivedDead) + "/", string(RedundancyLost), string(PostgresUnreachable)},
+		Explains: []string{string(HAProxyUnreachable) + "/", string(KeepalivedDead) + "/", string(RedundancyLost), string(PostgresUnreachable)},
 		After:    vipNobodyAfter, Unsure: unsure,
 	})
 }

@@ -124,7 +124,7 @@ func (e *examination) poolerFinding(p *fleet.Pooler, sights []sight, v verdict) 
 		Title: p.Name + " down", Impact: e.capacity(), Unsure: v == doubted,
 		Evidence: e.poolerEvidence(p, sights),
 		Action:   "On " + p.Name + ": `systemctl status pgbouncer`, then `systemctl restart pgbouncer`.",
-		Symptoms: []string{about(PoolerUnseen, p.Name)},
+		Explains: []string{about(PoolerUnseen, p.Name)},
 	}
 	if v == ordered {
 		e.add(f.ordered(p, sights))
@@ -170,7 +170,7 @@ func (e *examination) noPooler(ordersGiven bool) {
 		Cause: string(NoPooler), Kind: NoPooler, Severity: Critical, Title: "No pooler serving",
 		Impact:   fmt.Sprintf("0 of %d poolers serve: no client can connect or query.", len(e.s.Poolers)),
 		Action:   "`systemctl restart pgbouncer` on " + strings.Join(e.inv.PgBouncer.PoolerNames(), ", ") + ".",
-		Symptoms: []string{string(PoolerDown) + "/", string(RedundancyLost), string(PostgresUnreachable), string(ClientsWaiting), string(PoolerUnseen) + "/"},
+		Explains: []string{string(PoolerDown) + "/", string(RedundancyLost), string(PostgresUnreachable), string(ClientsWaiting), string(PoolerUnseen) + "/"},
 	}
 	if ordersGiven {
 		f.Action = "Set a pooler ready on both HAProxies. " + f.Action

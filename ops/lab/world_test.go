@@ -178,6 +178,10 @@ func (w *world) whole(ctx context.Context) error {
 		if err := w.poolerIs(ctx, p.Name, "up", ""); err != nil {
 			return err
 		}
+		// Each by itself: a pooler refuses for a second after its last failed login to PostgreSQL.
+		if err := w.answersAt(ctx, net.JoinHostPort(p.Address.String(), strconv.Itoa(w.inv.PgBouncer.Port))); err != nil {
+			return err
+		}
 	}
 	return w.answers(ctx)
 }
@@ -303,10 +307,17 @@ func (w *world) poolerIs(ctx context.Context, pooler, want, on string) error {
 }
 
 // answers makes a new connection through the VIP and queries.
-func (w *world) answers(ctx context.Context) error {
+func (w *world) answers(ctx context.Context) error { return w.answersAt(ctx, w.inv.VIPEndpoint()) }
+
+func (w *world) answersAt(ctx context.Context, endpoint string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	conn, err := w.connect(ctx, "postgres", w.secrets.Postgres)
+	cfg, err := w.configAt(endpoint, "weir", w.secrets.Console)
+	if err != nil {
+		return err
+	}
+	cfg.Database = "weir"
+	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -315,7 +326,11 @@ func (w *world) answers(ctx context.Context) error {
 }
 
 func (w *world) config(role, password string) (*pgx.ConnConfig, error) {
-	cfg, err := pgx.ParseConfig(fmt.Sprintf("postgres://%s:%s@%s/postgres?sslmode=disable", role, password, w.inv.VIPEndpoint()))
+	return w.configAt(w.inv.VIPEndpoint(), role, password)
+}
+
+func (w *world) configAt(endpoint, role, password string) (*pgx.ConnConfig, error) {
+	cfg, err := pgx.ParseConfig(fmt.Sprintf("postgres://%s:%s@%s/postgres?sslmode=disable", role, password, endpoint))
 	if err != nil {
 		return nil, err
 	}
