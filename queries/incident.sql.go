@@ -15,7 +15,7 @@ const incidentAcknowledge = `-- name: IncidentAcknowledge :one
 UPDATE incident
    SET acknowledged_at = $1::timestamptz, acknowledged_by = $2::text, acknowledged_reason = $3::text
  WHERE id = $4 AND resolved_at IS NULL AND acknowledged_at IS NULL
-RETURNING id, cause, subject, severity, state, planned, title, impact, advice, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason
+RETURNING id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason
 `
 
 type IncidentAcknowledgeParams struct {
@@ -43,7 +43,7 @@ func (q *Queries) IncidentAcknowledge(ctx context.Context, db DBTX, arg Incident
 		&i.Planned,
 		&i.Title,
 		&i.Impact,
-		&i.Advice,
+		&i.Action,
 		&i.Flaps,
 		&i.Symptoms,
 		&i.Evidence,
@@ -59,7 +59,7 @@ func (q *Queries) IncidentAcknowledge(ctx context.Context, db DBTX, arg Incident
 }
 
 const incidentGet = `-- name: IncidentGet :one
-SELECT id, cause, subject, severity, state, planned, title, impact, advice, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason FROM incident WHERE id = $1
+SELECT id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason FROM incident WHERE id = $1
 `
 
 func (q *Queries) IncidentGet(ctx context.Context, db DBTX, id string) (Incident, error) {
@@ -74,7 +74,7 @@ func (q *Queries) IncidentGet(ctx context.Context, db DBTX, id string) (Incident
 		&i.Planned,
 		&i.Title,
 		&i.Impact,
-		&i.Advice,
+		&i.Action,
 		&i.Flaps,
 		&i.Symptoms,
 		&i.Evidence,
@@ -90,7 +90,7 @@ func (q *Queries) IncidentGet(ctx context.Context, db DBTX, id string) (Incident
 }
 
 const incidentListOpen = `-- name: IncidentListOpen :many
-SELECT id, cause, subject, severity, state, planned, title, impact, advice, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason FROM incident WHERE resolved_at IS NULL ORDER BY opened_at, id
+SELECT id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason FROM incident WHERE resolved_at IS NULL ORDER BY opened_at, id
 `
 
 func (q *Queries) IncidentListOpen(ctx context.Context, db DBTX) ([]Incident, error) {
@@ -111,7 +111,7 @@ func (q *Queries) IncidentListOpen(ctx context.Context, db DBTX) ([]Incident, er
 			&i.Planned,
 			&i.Title,
 			&i.Impact,
-			&i.Advice,
+			&i.Action,
 			&i.Flaps,
 			&i.Symptoms,
 			&i.Evidence,
@@ -134,9 +134,9 @@ func (q *Queries) IncidentListOpen(ctx context.Context, db DBTX) ([]Incident, er
 }
 
 const incidentOpen = `-- name: IncidentOpen :exec
-INSERT INTO incident (id, cause, subject, severity, state, planned, title, impact, advice, flaps, symptoms, evidence, seq, opened_at, updated_at)
+INSERT INTO incident (id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-        coalesce($11::jsonb, '[]'), coalesce($12::jsonb, '{}'), $13, $14, $14)
+        coalesce($11::jsonb, '[]'), coalesce($12::jsonb, '[]'), $13, $14, $14)
 ON CONFLICT (id) DO NOTHING
 `
 
@@ -149,7 +149,7 @@ type IncidentOpenParams struct {
 	Planned  bool
 	Title    string
 	Impact   string
-	Advice   string
+	Action   string
 	Flaps    int32
 	Symptoms json.RawMessage
 	Evidence json.RawMessage
@@ -169,7 +169,7 @@ func (q *Queries) IncidentOpen(ctx context.Context, db DBTX, arg IncidentOpenPar
 		arg.Planned,
 		arg.Title,
 		arg.Impact,
-		arg.Advice,
+		arg.Action,
 		arg.Flaps,
 		arg.Symptoms,
 		arg.Evidence,
@@ -180,7 +180,7 @@ func (q *Queries) IncidentOpen(ctx context.Context, db DBTX, arg IncidentOpenPar
 }
 
 const incidentPageBackward = `-- name: IncidentPageBackward :many
-SELECT id, cause, subject, severity, state, planned, title, impact, advice, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason FROM incident
+SELECT id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason FROM incident
  WHERE (opened_at, id) < (coalesce($1::timestamptz, 'infinity'), coalesce($2::uuid, '00000000-0000-0000-0000-000000000000'))
    AND (opened_at, id) > (coalesce($3::timestamptz, '-infinity'), coalesce($4::uuid, '00000000-0000-0000-0000-000000000000'))
    AND ($5::boolean IS NULL OR (resolved_at IS NULL) = $5::boolean)
@@ -223,7 +223,7 @@ func (q *Queries) IncidentPageBackward(ctx context.Context, db DBTX, arg Inciden
 			&i.Planned,
 			&i.Title,
 			&i.Impact,
-			&i.Advice,
+			&i.Action,
 			&i.Flaps,
 			&i.Symptoms,
 			&i.Evidence,
@@ -246,7 +246,7 @@ func (q *Queries) IncidentPageBackward(ctx context.Context, db DBTX, arg Inciden
 }
 
 const incidentPageForward = `-- name: IncidentPageForward :many
-SELECT id, cause, subject, severity, state, planned, title, impact, advice, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason FROM incident
+SELECT id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason FROM incident
  WHERE (opened_at, id) < (coalesce($1::timestamptz, 'infinity'), coalesce($2::uuid, '00000000-0000-0000-0000-000000000000'))
    AND (opened_at, id) > (coalesce($3::timestamptz, '-infinity'), coalesce($4::uuid, '00000000-0000-0000-0000-000000000000'))
    AND ($5::boolean IS NULL OR (resolved_at IS NULL) = $5::boolean)
@@ -289,7 +289,7 @@ func (q *Queries) IncidentPageForward(ctx context.Context, db DBTX, arg Incident
 			&i.Planned,
 			&i.Title,
 			&i.Impact,
-			&i.Advice,
+			&i.Action,
 			&i.Flaps,
 			&i.Symptoms,
 			&i.Evidence,
@@ -355,8 +355,8 @@ func (q *Queries) IncidentSupersede(ctx context.Context, db DBTX, arg IncidentSu
 
 const incidentUpdate = `-- name: IncidentUpdate :execrows
 UPDATE incident
-   SET severity = $1, state = $2, planned = $3, title = $4, impact = $5, advice = $6,
-       flaps = $7, symptoms = coalesce($8::jsonb, '[]'), evidence = coalesce($9::jsonb, '{}'),
+   SET severity = $1, state = $2, planned = $3, title = $4, impact = $5, action = $6,
+       flaps = $7, symptoms = coalesce($8::jsonb, '[]'), evidence = coalesce($9::jsonb, '[]'),
        seq = $10, updated_at = $11
  WHERE id = $12 AND seq <= $10 AND resolved_at IS NULL
 `
@@ -367,7 +367,7 @@ type IncidentUpdateParams struct {
 	Planned   bool
 	Title     string
 	Impact    string
-	Advice    string
+	Action    string
 	Flaps     int32
 	Symptoms  json.RawMessage
 	Evidence  json.RawMessage
@@ -384,7 +384,7 @@ func (q *Queries) IncidentUpdate(ctx context.Context, db DBTX, arg IncidentUpdat
 		arg.Planned,
 		arg.Title,
 		arg.Impact,
-		arg.Advice,
+		arg.Action,
 		arg.Flaps,
 		arg.Symptoms,
 		arg.Evidence,

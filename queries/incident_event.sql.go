@@ -13,7 +13,7 @@ import (
 
 const incidentEventAdd = `-- name: IncidentEventAdd :exec
 INSERT INTO incident_event (incident_id, seq, at, kind, from_state, to_state, text, evidence)
-VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce($8::jsonb, '{}'))
+VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce($8::jsonb, '[]'))
 ON CONFLICT (incident_id, seq) DO NOTHING
 `
 

@@ -49,7 +49,7 @@ type Incident struct {
 	Planned            bool
 	Title              string
 	Impact             string
-	Advice             string
+	Action             string
 	Flaps              int32
 	Symptoms           json.RawMessage
 	Evidence           json.RawMessage

@@ -20,13 +20,13 @@ func opening(n int, cause string) queries.IncidentOpenParams {
 func TestOpeningAnIncidentAgainIsAReplay(t *testing.T) {
 	ctx, db := migrated(t)
 	first := opening(1, "pooler-down/pgb2")
-	first.Symptoms, first.Evidence = json.RawMessage(`["pool-full/pgb1"]`), json.RawMessage(`{"haproxy1": "DOWN"}`)
+	first.Symptoms, first.Evidence = json.RawMessage(`["pool-full/pgb1"]`), json.RawMessage(`["haproxy1: DOWN"]`)
 	try(t, q.IncidentOpen(ctx, db, first))
 	again := first
 	again.Title = "another title"
 	try(t, q.IncidentOpen(ctx, db, again))
 	got := must(q.IncidentGet(ctx, db, first.ID))(t)
-	if got.Title != first.Title || string(got.Symptoms) != `["pool-full/pgb1"]` || string(got.Evidence) != `{"haproxy1": "DOWN"}` || !got.OpenedAt.Equal(first.OpenedAt) {
+	if got.Title != first.Title || string(got.Symptoms) != `["pool-full/pgb1"]` || string(got.Evidence) != `["haproxy1: DOWN"]` || !got.OpenedAt.Equal(first.OpenedAt) {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -90,7 +90,7 @@ func TestReplayingTheSpoolLosesNothingAndDoublesNothing(t *testing.T) {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
 	events := must(q.IncidentEventListByIncident(ctx, db, []string{uuid(9), uuid(1)}))(t)
-	if len(events) != 4 || events[0].Seq != 1 || events[3].ToState != "ok" || string(events[0].Evidence) != "{}" {
+	if len(events) != 4 || events[0].Seq != 1 || events[3].ToState != "ok" || string(events[0].Evidence) != "[]" {
 		t.Errorf("events %+v", events)
 	}
 }

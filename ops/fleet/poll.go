@@ -170,12 +170,19 @@ func (p *Parts) Poll(ctx context.Context, apply func(Reading)) {
 	wg.Wait()
 }
 
-// Once reads every source one time, all at once: for a command that looks and ends.
+// Once reads every source, all at once, and those that fail a second time, as one failure proves
+// little: for a command that looks and ends.
 func (p *Parts) Once(ctx context.Context) *Snapshot {
 	hub := NewHub(First(p.inv))
 	var wg sync.WaitGroup
 	for _, pr := range p.probes() {
-		wg.Go(func() { hub.Apply(p.once(ctx, pr)) })
+		wg.Go(func() {
+			r := p.once(ctx, pr)
+			hub.Apply(r)
+			if r.Err != nil {
+				hub.Apply(p.once(ctx, pr))
+			}
+		})
 	}
 	wg.Wait()
 	now, _ := hub.Now()

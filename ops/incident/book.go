@@ -212,7 +212,8 @@ func (s *step) one(cause string) {
 	}
 	from := e.state()
 	to := Next(from, event)
-	if to.fires() && event != Suspected && event != Explained && event != Unknown || to == Planned && event == Ordered {
+	switch event {
+	case Found, Often, Steady, Ordered:
 		s.adopt(&e, f, from, to)
 	}
 	s.move(&e, from, to)
@@ -269,7 +270,7 @@ func (s *step) fired(e *Entry, began bool) Event {
 		}
 		return Found
 	}
-	if state == Firing {
+	if state == Firing || e.smoothed() {
 		return Found
 	}
 	s.count(e, s.now)
@@ -278,6 +279,9 @@ func (s *step) fired(e *Entry, began bool) Event {
 	}
 	return Found
 }
+
+// smoothed says that coming back is no beginning: the finding's own patience was made for that.
+func (e Entry) smoothed() bool { return e.Incident.State == Recovering && e.Hold >= gaugeHold }
 
 func (s *step) count(e *Entry, at time.Time) {
 	recent := slices.DeleteFunc(slices.Clone(e.Fired), func(t time.Time) bool { return s.now.Sub(t) > s.Window })
@@ -314,31 +318,24 @@ func (s *step) explained(cause string) bool {
 func (s *step) adopt(e *Entry, f Finding, from, to State) {
 	i := &e.Incident
 	was := i.Finding
-	reopened := i.ID != "" && from == OK
-	if i.ID == "" || reopened && s.now.Sub(i.ResolvedAt) > s.Window {
-		*i = Incident{ID: s.NewID(), OpenedAt: e.Seen, Since: e.Seen, State: from}
-		reopened = false
+	begins := to.fires() && (from == OK || from == Suspect || from == Recovering)
+	if i.ID == "" || begins && from != Recovering && s.now.Sub(i.ResolvedAt) > s.Window {
+		*i = Incident{ID: s.NewID(), OpenedAt: e.Seen, State: from}
 	}
-	i.Finding, i.Planned = f, to == Planned
+	i.Finding, i.Planned, i.ResolvedAt = f, to == Planned, time.Time{}
 	i.Symptoms = s.explainedBy(f, i.Symptoms)
+	if begins && i.Seq > 0 && !e.smoothed() || from == Flapping && e.Seen.Equal(s.now) {
+		i.Flaps++
+	}
 	switch {
 	case from != to:
-		if from != Planned && from != Flapping && i.Seq > 0 {
-			i.Flaps++
-		}
-		if from == OK || from == Suspect || from == Recovering {
-			i.Since = e.Seen
-		}
-		i.ResolvedAt = time.Time{}
+		i.Since = e.Seen
 	case loudness[f.Severity] > loudness[was.Severity]:
 		s.say(e, Escalated, from, to)
 	case loudness[f.Severity] < loudness[was.Severity]:
 		s.say(e, Eased, from, to)
-	case f.Title != was.Title:
+	case to == Firing && f.Title != was.Title:
 		s.say(e, Changed, from, to)
-	}
-	if from == Flapping && to == Flapping && e.Seen.Equal(s.now) {
-		i.Flaps++
 	}
 }
 
@@ -441,7 +438,7 @@ func (s *step) moment(f Finding) {
 	case s.blind, s.now.Sub(f.Moment) < s.Delay, !f.Moment.After(e.Moment.Add(same)), !e.Seen.IsZero():
 		return
 	case e.state() == Planned, e.state() == Recovering,
-		last >= 0 && e.Fired[last].After(f.Moment.Add(-same)), f.Moment.Before(e.Gone.Add(same)) && e.Incident.ID != "" && last >= 0:
+		last >= 0 && e.Fired[last].After(f.Moment.Add(-same)), f.Moment.Before(e.Gone.Add(same)) && e.Incident.ID != "":
 		e.Moment = f.Moment // part of what is known
 		s.book.Entries[f.Cause] = e
 		return
@@ -452,27 +449,23 @@ func (s *step) moment(f Finding) {
 // happened opens and ends an incident at once, or adds to one that flaps.
 func (s *step) happened(f Finding) {
 	e := s.book.Entries[f.Cause]
-	e.Moment = f.Moment
-	from := e.state()
-	e.Seen = f.Moment
-	s.count(&e, f.Moment)
-	to := OK
-	if from == Flapping || len(e.Fired) >= s.Often {
-		to = Flapping
+	from, i := e.state(), &e.Incident
+	e.Moment, e.Seen = f.Moment, f.Moment
+	if !f.Planned {
+		s.count(&e, f.Moment)
 	}
-	s.adopt(&e, f, from, Flapping)
-	e.Seen, e.Gone = time.Time{}, s.now
-	i := &e.Incident
-	i.Planned = f.Planned
 	switch {
-	case to == Flapping && from == Flapping:
+	case from == Flapping:
 		i.Flaps++
-	case to == Flapping:
-		s.move(&e, from, to)
+	case len(e.Fired) >= s.Often:
+		s.adopt(&e, f, from, Flapping)
+		s.move(&e, from, Flapping)
 	default:
-		i.State, i.ResolvedAt = OK, f.Moment
+		s.adopt(&e, f, from, Firing)
+		i.Planned, i.State, i.ResolvedAt = f.Planned, OK, f.Moment
 		s.say(&e, Happened, from, OK)
 	}
+	e.Seen, e.Gone = time.Time{}, s.now
 	s.book.Entries[f.Cause] = e
 }
 

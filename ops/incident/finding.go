@@ -16,12 +16,12 @@ type Finding struct {
 	Kind     Kind     `json:"kind"`
 	Subject  string   `json:"subject"` // host of the inventory; "" is the chain as a whole
 	Severity Severity `json:"severity"`
-	Planned  bool     `json:"planned"`            // an operator ordered it
-	Title    string   `json:"title"`              // a few words without numbers or a verb: "pgb2 down"
-	Impact   string   `json:"impact"`             // what it means for clients, with numbers
-	Evidence []string `json:"evidence"`           // a line for each source, which it begins with
-	Action   string   `json:"action"`             // what to do
-	Explains []string `json:"-"`                  // causes that are symptoms of this one; a / at the end takes all that begin so
+	Planned  bool     `json:"planned"`  // an operator ordered it
+	Title    string   `json:"title"`    // a few words without numbers or a verb: "pgb2 down"
+	Impact   string   `json:"impact"`   // what it means for clients, with numbers
+	Evidence []string `json:"evidence"` // a line for each source, which it begins with
+	Action   string   `json:"action"`   // what to do
+	Explains []string `json:"-"`        // causes that are symptoms of this one; a / at the end takes all that begin so
 
 	// Unsure is evidence too thin to open an incident, and enough to keep one open: one failed poll.
 	Unsure bool `json:"-"`

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -123,7 +124,7 @@ func (e *examination) redundancy(n *fleet.Node) {
 	why := ""
 	switch {
 	case !state.Ready:
-		why = state.Why
+		why = cmp.Or(state.Why, "it says that it is not ready")
 	case state.VRRP == "FAULT" || state.VRRP == "STOP":
 		why = "keepalived is in " + state.VRRP
 	case state.Poolers == 0:

@@ -22,7 +22,7 @@ const (
 // sight is what one HAProxy node says about a pooler.
 type sight struct {
 	node *fleet.Node
-	row  haproxy.Row
+	row  *haproxy.Row
 }
 
 func (v sight) serves() bool { return v.row.State.Serving() && v.row.Admin == haproxy.Ready }
@@ -38,10 +38,12 @@ func (v sight) failing() bool {
 // poolers finds what is wrong with each pooler, and whether any is left.
 func (e *examination) poolers() {
 	verdicts := make([]verdict, len(e.s.Poolers))
+	sights := make([][]sight, len(e.s.Poolers))
 	ordersGiven := false
 	for i := range e.s.Poolers {
 		p := &e.s.Poolers[i]
-		verdicts[i] = e.judge(p, e.sights(p.Name))
+		sights[i] = e.sights(p.Name)
+		verdicts[i] = e.judge(p, sights[i])
 		if verdicts[i] == serves || verdicts[i] == doubted {
 			e.serving = append(e.serving, p)
 		}
@@ -49,12 +51,11 @@ func (e *examination) poolers() {
 	}
 	for i, v := range verdicts {
 		p := &e.s.Poolers[i]
-		sights := e.sights(p.Name)
 		if v != serves {
-			e.poolerFinding(p, sights, v)
+			e.poolerFinding(p, sights[i], v)
 		}
-		e.unseen(p, v, sights)
-		e.disputed(p, sights)
+		e.unseen(p, v, sights[i])
+		e.disputed(p, sights[i])
 		e.moments(p)
 	}
 	if len(e.serving) == 0 {
@@ -65,22 +66,34 @@ func (e *examination) poolers() {
 // sights are what the nodes say about a pooler: those that answer, or if none does, the last words
 // of all.
 func (e *examination) sights(pooler string) []sight {
-	var fresh, stale []sight
+	sights := make([]sight, 0, len(e.s.Nodes))
+	fresh := 0
 	for i := range e.s.Nodes {
 		n := &e.s.Nodes[i]
-		row, ok := n.Server(pooler)
-		if !ok {
+		row := server(n.Stats.Value.Rows, pooler)
+		if row == nil {
 			continue
 		}
-		stale = append(stale, sight{n, row})
+		sights = append(sights, sight{n, row})
 		if n.Stats.OK() {
-			fresh = append(fresh, sight{n, row})
+			sights[fresh], sights[len(sights)-1] = sights[len(sights)-1], sights[fresh]
+			fresh++
 		}
 	}
-	if len(fresh) > 0 {
-		return fresh
+	if fresh > 0 {
+		return sights[:fresh]
 	}
-	return stale
+	return sights
+}
+
+// server finds a row without copying those before it, as every look asks for every pooler.
+func server(rows []haproxy.Row, pooler string) *haproxy.Row {
+	for i := range rows {
+		if rows[i].Name == pooler && rows[i].Proxy == fleet.PoolerBackend {
+			return &rows[i]
+		}
+	}
+	return nil
 }
 
 // judge weighs what the HAProxies say against the monitor's own question to the pooler. One
@@ -220,7 +233,7 @@ func (e *examination) poolerEvidence(p *fleet.Pooler, sights []sight) []string {
 }
 
 // status is a server in the words of HAProxy's own page.
-func status(r haproxy.Row) string {
+func status(r *haproxy.Row) string {
 	words := []string{r.State.String()}
 	if r.Admin != haproxy.Ready {
 		words = []string{strings.ToUpper(r.Admin.String())}

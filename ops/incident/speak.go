@@ -102,7 +102,7 @@ func (p Policy) reason(i Incident, w Wishes, now time.Time) Reason {
 		return Unsteady
 	case i.State == Firing && said.State == Flapping, loudness[i.Severity] > loudness[said.Severity]:
 		return Louder
-	case i.Title != said.Title:
+	case i.State == Firing && i.Title != said.Title:
 		return Other
 	case p.reminderDue(said, now) && !w.Acknowledged[i.ID]:
 		return Remind

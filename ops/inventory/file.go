@@ -17,6 +17,8 @@ type Process struct {
 	Name string   // "haproxy"; the second of several alike is "haproxy-2"
 	Argv []string // absolute program
 	User string   // by name, "" is root
+	// EnvFile holds its environment, NAME=VALUE a line, as systemd's EnvironmentFile; "" is none.
+	EnvFile string
 	// Prepare runs to its end as root before each start, and again after a crash.
 	Prepare []string
 	// After runs to its end once the process accepts connections on Ready; it may run many times.

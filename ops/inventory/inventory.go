@@ -31,7 +31,12 @@ type Inventory struct {
 	Monitor   Service   `yaml:"monitor"`
 	Console   Service   `yaml:"console"`
 	Poll      Poll      `yaml:"poll"`
+
+	source []byte // what it was read from
 }
+
+// YAML is the text that the inventory was read from, for the machines that need a copy.
+func (inv *Inventory) YAML() []byte { return inv.source }
 
 // VIP is the address that applications connect to; keepalived moves it between the HAProxy nodes.
 type VIP struct {

@@ -45,6 +45,35 @@ func LoadSecrets(dir string) (Secrets, error) {
 	return s, nil
 }
 
+// ReadSecrets reads the secrets of that name in dir and makes none: for a machine that was given
+// those it needs. The error names all that are missing or wrong.
+func ReadSecrets(dir string, names ...string) (Secrets, error) {
+	var s Secrets
+	var errs []error
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err != nil {
+			errs = append(errs, fmt.Errorf("secret %s: %w", name, err))
+			continue
+		}
+		value, err := loadSecret(path)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("secret %s: %w", name, err))
+			continue
+		}
+		*s.fields()[name] = value
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Secrets{}, err
+	}
+	return s, nil
+}
+
+// File is the secret of that name as a file for a machine that needs it.
+func (s Secrets) File(dir, name, owner string) File {
+	return File{Path: filepath.Join(dir, name), Mode: 0o600, Owner: owner, Body: []byte(*s.fields()[name] + "\n")}
+}
+
 func loadSecret(path string) (string, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -62,7 +62,7 @@ func Parse(source string, body []byte) (*Inventory, error) {
 	}
 	c.index("", doc.Content[0], 0)
 
-	inv := &Inventory{}
+	inv := &Inventory{source: bytes.Clone(body)}
 	dec := yaml.NewDecoder(bytes.NewReader(body))
 	dec.KnownFields(true)
 	readable := true

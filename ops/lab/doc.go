@@ -39,9 +39,6 @@ func Open(home, name string) (*Lab, error) {
 	return &Lab{Name: name, Home: home, Dir: filepath.Join(home, "labs", name)}, nil
 }
 
-// Rootfs is the Debian root file system that every host of every lab stands on.
-func (l *Lab) Rootfs() string { return filepath.Join(l.Home, "rootfs") }
-
 // SecretsDir holds this lab's passwords, one file each.
 func (l *Lab) SecretsDir() string { return filepath.Join(l.Dir, "secrets") }
 

@@ -27,16 +27,23 @@ const Release = "trixie"
 var basePackages = []string{"ca-certificates", "curl", "iproute2", "less", "procps"}
 
 // provisionScripts install each component; the same ones run in the images and on Debian hosts.
-var provisionScripts = map[string][]byte{
-	"haproxy": haproxy.Provision, "keepalived": keepalived.Provision,
-	"pgbouncer": pgbouncer.Provision, "postgres": postgres.Provision,
+// Always in this order: the users they make get their numbers by it.
+var provisionScripts = []struct {
+	name string
+	body []byte
+}{
+	{"postgres", postgres.Provision}, {"pgbouncer", pgbouncer.Provision},
+	{"haproxy", haproxy.Provision}, {"keepalived", keepalived.Provision},
 }
 
-// EnsureRootfs makes the root file system when it is not there, or when a provision script changed
-// since. It is made aside and renamed, so that a crash half-way leaves no half of one. Labs that run
-// keep the one they started with.
+// Rootfs is the Debian root file system that every host of every lab stands on. Its name changes with
+// what it is made of, so that labs that run keep the one they started with.
+func (l *Lab) Rootfs() string { return filepath.Join(l.Home, "rootfs", rootfsVersion()) }
+
+// EnsureRootfs makes the root file system when it is not there. It is made aside and renamed, so
+// that a crash half-way leaves no half of one.
 func (l *Lab) EnsureRootfs(ctx context.Context, say func(string, ...any)) error {
-	if err := os.MkdirAll(l.Home, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(l.Rootfs()), 0o755); err != nil {
 		return err
 	}
 	unlock, err := lock(filepath.Join(l.Home, "rootfs.lock"))
@@ -44,19 +51,50 @@ func (l *Lab) EnsureRootfs(ctx context.Context, say func(string, ...any)) error 
 		return err
 	}
 	defer unlock()
-	want := rootfsVersion()
-	stamp := filepath.Join(l.Home, "rootfs.version")
-	if have, err := os.ReadFile(stamp); err == nil && string(have) == want {
+	if _, err := os.Stat(l.Rootfs()); err == nil {
 		return nil
+	}
+	halves, _ := filepath.Glob(filepath.Join(l.Home, "rootfs-new-*")) // of a crash; the lock is ours
+	for _, half := range halves {
+		if err := os.RemoveAll(half); err != nil {
+			return err
+		}
 	}
 	if _, err := exec.LookPath("mmdebstrap"); err != nil {
 		return errors.New("mmdebstrap is missing, which makes the hosts' root file system: make up installs it, or apt-get install mmdebstrap")
 	}
 	say("making the Debian %s root file system with PostgreSQL, PgBouncer, HAProxy and keepalived (once, about half a minute)", Release)
-	return l.makeRootfs(ctx, stamp, want)
+	if err := l.makeRootfs(ctx); err != nil {
+		return err
+	}
+	return l.removeOldRootfs()
 }
 
-func (l *Lab) makeRootfs(ctx context.Context, stamp, version string) error {
+// removeOldRootfs removes what earlier versions made, but for what a running lab stands on.
+func (l *Lab) removeOldRootfs() error {
+	keep := map[string]bool{l.Rootfs(): true}
+	plans, _ := filepath.Glob(filepath.Join(l.Home, "labs", "*", "plan.json"))
+	for _, path := range plans {
+		other, err := Open(l.Home, filepath.Base(filepath.Dir(path)))
+		if err != nil || !other.Running() {
+			continue
+		}
+		if p, err := other.readPlan(); err == nil {
+			keep[p.Rootfs] = true
+		}
+	}
+	all, _ := filepath.Glob(filepath.Join(l.Home, "rootfs", "*"))
+	for _, dir := range all {
+		if !keep[dir] {
+			if err := os.RemoveAll(dir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (l *Lab) makeRootfs(ctx context.Context) error {
 	aside, err := os.MkdirTemp(l.Home, "rootfs-new-")
 	if err != nil {
 		return err
@@ -64,9 +102,10 @@ func (l *Lab) makeRootfs(ctx context.Context, stamp, version string) error {
 	defer os.RemoveAll(aside)
 	root := filepath.Join(aside, "root")
 	args := []string{"--quiet", "--variant=minbase", "--include=" + strings.Join(basePackages, ",")}
-	for name, script := range provisionScripts {
+	for _, script := range provisionScripts {
+		name := script.name
 		file := filepath.Join(aside, "provision-"+name)
-		if err := os.WriteFile(file, script, 0o755); err != nil {
+		if err := os.WriteFile(file, script.body, 0o755); err != nil {
 			return err
 		}
 		// Inside mmdebstrap's own chroot, which has the package lists and no running services.
@@ -79,27 +118,17 @@ func (l *Lab) makeRootfs(ctx context.Context, stamp, version string) error {
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("make the root file system: %w\n%s", err, lastLines(out.Bytes(), 20))
 	}
-	if err := os.RemoveAll(stamp); err != nil {
-		return err
-	}
-	old := filepath.Join(aside, "old")
-	if err := os.Rename(l.Rootfs(), old); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if err := os.Rename(root, l.Rootfs()); err != nil {
-		return err
-	}
-	return os.WriteFile(stamp, []byte(version), 0o644)
+	return os.Rename(root, l.Rootfs())
 }
 
 // rootfsVersion changes whenever the root file system would be made differently.
 func rootfsVersion() string {
 	h := sha256.New()
 	fmt.Fprintln(h, Release, basePackages)
-	for _, name := range []string{"haproxy", "keepalived", "pgbouncer", "postgres"} {
-		h.Write(provisionScripts[name])
+	for _, script := range provisionScripts {
+		h.Write(script.body)
 	}
-	return fmt.Sprintf("%x\n", h.Sum(nil))
+	return fmt.Sprintf("%s-%.6x", Release, h.Sum(nil))
 }
 
 // lock waits for the file's lock; the kernel gives it up when its holder dies.

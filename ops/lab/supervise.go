@@ -114,11 +114,11 @@ func (s *supervisor) keep(u *unit) {
 func (s *supervisor) run(u *unit) string {
 	if len(u.spec.Prepare) > 0 {
 		s.update(u, func() { u.State = Preparing })
-		if how, err := s.start(u.spec.Prepare, "", u.Name).wait(); err != nil || how != "exit 0" {
+		if how, err := s.start(u.spec.Prepare, u, "").wait(); err != nil || how != "exit 0" {
 			return fmt.Sprintf("prepare %s: %s", u.spec.Prepare[0], describe(how, err))
 		}
 	}
-	child := s.start(u.spec.Argv, u.spec.User, u.Name)
+	child := s.start(u.spec.Argv, u, u.spec.User)
 	if child.err != nil {
 		return "start: " + child.err.Error()
 	}
@@ -149,7 +149,7 @@ func (s *supervisor) becomeReady(u *unit, pid int, gone <-chan struct{}) {
 		}
 	}
 	if len(u.spec.After) > 0 {
-		if how, err := s.start(u.spec.After, "", u.Name).wait(); err != nil || how != "exit 0" {
+		if how, err := s.start(u.spec.After, u, "").wait(); err != nil || how != "exit 0" {
 			s.note(u, fmt.Sprintf("%s: %s", u.spec.After[0], describe(how, err)))
 			syscall.Kill(pid, syscall.SIGTERM) // started again, and with it the command
 			return
@@ -208,9 +208,13 @@ func (s *supervisor) note(u *unit, text string) {
 	fmt.Fprintf(f, "%s %s %s\n", time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), u.Name, text)
 }
 
-// start runs a command in a session of its own, its output in the process's log.
-func (s *supervisor) start(argv []string, userName, log string) *child {
-	out, err := os.OpenFile(filepath.Join(s.logs, log+".log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+// start runs a command for a unit, in a session of its own, its output in the unit's log.
+func (s *supervisor) start(argv []string, u *unit, userName string) *child {
+	env, err := environment(u.spec.EnvFile)
+	if err != nil {
+		return &child{err: err}
+	}
+	out, err := os.OpenFile(filepath.Join(s.logs, u.Name+".log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return &child{err: err}
 	}
@@ -221,7 +225,7 @@ func (s *supervisor) start(argv []string, userName, log string) *child {
 	}
 	defer null.Close()
 	attr := &syscall.ProcAttr{
-		Dir: "/", Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/"},
+		Dir: "/", Env: env,
 		Files: []uintptr{null.Fd(), out.Fd(), out.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	}
@@ -234,6 +238,25 @@ func (s *supervisor) start(argv []string, userName, log string) *child {
 		attr.Sys.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	}
 	return s.reaper.start(argv, attr)
+}
+
+// environment is what a process starts with, and what its file adds.
+func environment(file string) ([]string, error) {
+	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/"}
+	if file == "" {
+		return env, nil
+	}
+	body, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(body)) {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "#") {
+			env = append(env, line)
+		}
+	}
+	return env, nil
 }
 
 // act does one order of the command line. It returns when the order has taken effect.

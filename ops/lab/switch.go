@@ -59,7 +59,7 @@ func Hidden() bool {
 // netSwitch is the sealed network: a bridge, and one port and one process a host.
 type netSwitch struct {
 	lab    *Lab
-	plan   plan
+	plan   *plan
 	bridge *netlink.Bridge
 
 	mu    sync.Mutex
@@ -81,14 +81,11 @@ type port struct {
 // runSwitch is the lab's first process. It is alone in its network, PID and mount namespaces, but
 // for the listeners it inherits, which belong to the outside loopback.
 func runSwitch(l *Lab) error {
-	body, err := os.ReadFile(l.planPath())
+	p, err := l.readPlan()
 	if err != nil {
 		return err
 	}
-	s := &netSwitch{lab: l, ports: map[string]*port{}}
-	if err := json.Unmarshal(body, &s.plan); err != nil {
-		return err
-	}
+	s := &netSwitch{lab: l, plan: p, ports: map[string]*port{}}
 	if err := s.build(); err != nil {
 		return err
 	}

@@ -146,20 +146,16 @@ func clientFiles(inv *inventory.Inventory, s inventory.Secrets) []inventory.File
 
 // sameAs refuses to call a lab up that was started from another inventory.
 func (l *Lab) sameAs(p *plan) error {
-	body, err := os.ReadFile(l.planPath())
+	running, err := l.readPlan()
 	if err != nil {
 		return err
 	}
-	var running plan
-	if err := json.Unmarshal(body, &running); err != nil {
-		return err
-	}
-	var again plan // through JSON as well, so that both have the same shape
-	body, err = json.Marshal(p)
+	again := &plan{} // through JSON as well, so that both have the same shape
+	body, err := json.Marshal(p)
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(body, &again); err != nil {
+	if err := json.Unmarshal(body, again); err != nil {
 		return err
 	}
 	if !reflect.DeepEqual(running, again) {
@@ -364,14 +360,20 @@ func waitGone(handle int, limit time.Duration) bool {
 	}
 }
 
-// HostNames lists the hosts of a lab that has been started once.
-func (l *Lab) HostNames() []string {
+// readPlan reads what the lab was last started with.
+func (l *Lab) readPlan() (*plan, error) {
 	body, err := os.ReadFile(l.planPath())
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	var p plan
-	if json.Unmarshal(body, &p) != nil {
+	p := &plan{}
+	return p, json.Unmarshal(body, p)
+}
+
+// HostNames lists the hosts of a lab that has been started once.
+func (l *Lab) HostNames() []string {
+	p, err := l.readPlan()
+	if err != nil {
 		return nil
 	}
 	var names []string

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"weir/ops/fleet"
 	"weir/ops/haproxy"
+	"weir/ops/incident"
 	"weir/ops/inventory"
 	"weir/ops/lab"
 )
@@ -145,6 +147,8 @@ func (d *drawing) cell(width int, colour, text string) string {
 func (d *drawing) chain(s *fleet.Snapshot, now time.Time) {
 	d.line("%s  %s", d.paint("1", "cluster "+d.inv.Cluster), d.paint(dim, now.Format("2006-01-02 15:04:05 MST")))
 	d.line("")
+	d.findings(s, now)
+	d.line("")
 	d.vip(s)
 	d.line("   │")
 	for _, n := range s.Nodes {
@@ -154,6 +158,39 @@ func (d *drawing) chain(s *fleet.Snapshot, now time.Time) {
 	d.poolers(s, now)
 	d.line("   │")
 	d.postgres(s.Postgres, now)
+}
+
+// findings says first what is wrong, what it means for clients and what to do: the words that the
+// monitor tells as well. What another one explains is left out.
+func (d *drawing) findings(s *fleet.Snapshot, now time.Time) {
+	found := incident.Findings(s, d.inv, now)
+	explained := func(cause string) bool {
+		return slices.ContainsFunc(found, func(f incident.Finding) bool { return f.Accounts(cause) })
+	}
+	said := false
+	for _, f := range found {
+		if f.Unsure || explained(f.Cause) {
+			continue
+		}
+		said = true
+		word, colour := strings.ToUpper(string(f.Severity)), map[incident.Severity]string{incident.Critical: bad, incident.Warning: warning}[f.Severity]
+		if f.Planned {
+			word, colour = "PLANNED", dim
+		}
+		d.line("%s%s: %s", d.cell(9, colour, word), d.paint("1", f.Title), f.Impact)
+		if f.Action != "" {
+			d.line("         %s", f.Action)
+		}
+	}
+	switch {
+	case said:
+	case s.VIP.Through.OK():
+		d.line("%s", d.paint(good, "everything serves"))
+	case s.VIP.Through.Asked():
+		d.line("%s: %s", d.paint(bad, "no query through the VIP answers"), oneLine(s.VIP.Through.Err))
+	default:
+		d.line("nothing is known yet")
+	}
 }
 
 func (d *drawing) vip(s *fleet.Snapshot) {

@@ -14,10 +14,10 @@ CREATE TABLE incident (
     planned             boolean     NOT NULL DEFAULT false, -- an operator's doing: never told as an outage
     title               text        NOT NULL,
     impact              text        NOT NULL DEFAULT '', -- what it means for clients
-    advice              text        NOT NULL DEFAULT '', -- what to do
+    action              text        NOT NULL DEFAULT '', -- what to do
     flaps               integer     NOT NULL DEFAULT 0,
     symptoms            jsonb       NOT NULL DEFAULT '[]', -- findings explained by this cause
-    evidence            jsonb       NOT NULL DEFAULT '{}',
+    evidence            jsonb       NOT NULL DEFAULT '[]', -- a line for each source
     seq                 bigint      NOT NULL,            -- of the last event this row knows of: an older write changes nothing
     opened_at           timestamptz NOT NULL,
     updated_at          timestamptz NOT NULL,
@@ -39,7 +39,7 @@ CREATE TABLE incident_event (
     from_state  text        NOT NULL DEFAULT '',
     to_state    text        NOT NULL DEFAULT '',
     text        text        NOT NULL DEFAULT '',
-    evidence    jsonb       NOT NULL DEFAULT '{}',
+    evidence    jsonb       NOT NULL DEFAULT '[]',
     PRIMARY KEY (incident_id, seq)
 );
 

@@ -1,16 +1,16 @@
 -- name: IncidentOpen :exec
 -- Nothing happens when it is there already. Another open incident of the same cause is a unique
 -- violation of incident_open_cause: IncidentSupersede first.
-INSERT INTO incident (id, cause, subject, severity, state, planned, title, impact, advice, flaps, symptoms, evidence, seq, opened_at, updated_at)
-VALUES (@id, @cause, @subject, @severity, @state, @planned, @title, @impact, @advice, @flaps,
-        coalesce(@symptoms::jsonb, '[]'), coalesce(@evidence::jsonb, '{}'), @seq, @opened_at, @opened_at)
+INSERT INTO incident (id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at)
+VALUES (@id, @cause, @subject, @severity, @state, @planned, @title, @impact, @action, @flaps,
+        coalesce(@symptoms::jsonb, '[]'), coalesce(@evidence::jsonb, '[]'), @seq, @opened_at, @opened_at)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: IncidentUpdate :execrows
 -- No row when it is resolved, when the row knows of a later event, or when it was never opened.
 UPDATE incident
-   SET severity = @severity, state = @state, planned = @planned, title = @title, impact = @impact, advice = @advice,
-       flaps = @flaps, symptoms = coalesce(@symptoms::jsonb, '[]'), evidence = coalesce(@evidence::jsonb, '{}'),
+   SET severity = @severity, state = @state, planned = @planned, title = @title, impact = @impact, action = @action,
+       flaps = @flaps, symptoms = coalesce(@symptoms::jsonb, '[]'), evidence = coalesce(@evidence::jsonb, '[]'),
        seq = @seq, updated_at = @updated_at
  WHERE id = @id AND seq <= @seq AND resolved_at IS NULL;
 

@@ -1,7 +1,7 @@
 -- name: IncidentEventAdd :exec
 -- A number that is there already is a replay, and changes nothing.
 INSERT INTO incident_event (incident_id, seq, at, kind, from_state, to_state, text, evidence)
-VALUES (@incident_id, @seq, @at, @kind, @from_state, @to_state, @text, coalesce(@evidence::jsonb, '{}'))
+VALUES (@incident_id, @seq, @at, @kind, @from_state, @to_state, @text, coalesce(@evidence::jsonb, '[]'))
 ON CONFLICT (incident_id, seq) DO NOTHING;
 
 -- name: IncidentEventListByIncident :many

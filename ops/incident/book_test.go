@@ -1,0 +1,395 @@
+package incident
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/ops/haproxy"
+	"weir/ops/pgbouncer"
+)
+
+// Each row is one sentence: what happens to the chain, and exactly what is said, in this order.
+func TestWhatIsSaid(t *testing.T) {
+	tests := []struct {
+		sentence string
+		happens  func(*watch)
+		want     []string
+	}{
+		{"a pooler killed and back is opened and resolved", func(w *watch) {
+			w.kill("pgb2")
+			w.pass(10 * time.Second)
+			w.mend("pgb2")
+			w.pass(time.Minute)
+		}, []string{"first pooler-down/pgb2", "resolved pooler-down/pgb2"}},
+		{"a pooler that hangs and is then killed is one incident by another title", func(w *watch) {
+			w.freeze("pgb2")
+			w.pass(5 * time.Second)
+			w.kill("pgb2")
+			w.pass(5 * time.Second)
+			w.mend("pgb2")
+			w.pass(time.Minute)
+		}, []string{"first pooler-down/pgb2", "changed pooler-down/pgb2", "resolved pooler-down/pgb2"}},
+		{"a pooler that restarts every 3 s for a minute is one incident that flaps", func(w *watch) {
+			for range 20 {
+				w.kill("pgb2")
+				w.pass(time.Second)
+				w.mend("pgb2")
+				w.pass(2 * time.Second)
+			}
+			w.pass(3 * time.Minute)
+		}, []string{"first pooler-down/pgb2", "resolved pooler-down/pgb2", "reopened pooler-down/pgb2", "flapping pooler-down/pgb2", "resolved pooler-down/pgb2"}},
+		{"a pooler that flaps and then stays away is told again", func(w *watch) {
+			for range 5 {
+				w.kill("pgb2")
+				w.pass(time.Second)
+				w.mend("pgb2")
+				w.pass(2 * time.Second)
+			}
+			w.kill("pgb2")
+			w.pass(2 * time.Minute)
+		}, []string{"first pooler-down/pgb2", "resolved pooler-down/pgb2", "reopened pooler-down/pgb2", "flapping pooler-down/pgb2", "escalated pooler-down/pgb2"}},
+		{"a flap that no poll saw is said once, though both HAProxies counted it", func(w *watch) {
+			for _, n := range w.node {
+				row := n.rows["pgb2"]
+				row.CheckDowns++
+				n.rows["pgb2"] = row
+			}
+			w.pass(2 * time.Minute)
+		}, []string{"first pooler-down/pgb2"}},
+		{"a pooler that flaps between all polls flaps", func(w *watch) {
+			for range 4 {
+				row := w.node["haproxy1"].rows["pgb2"]
+				row.CheckDowns++
+				w.node["haproxy1"].rows["pgb2"] = row
+				w.pass(10 * time.Second)
+			}
+			w.pass(2 * time.Minute)
+		}, []string{"first pooler-down/pgb2", "reopened pooler-down/pgb2", "resolved pooler-down/pgb2"}},
+		{"draining a pooler and setting it ready is no alarm", func(w *watch) {
+			w.haproxySays("pgb1", haproxy.Up, haproxy.Drain, "L7OK", "haproxy1")
+			w.pass(time.Second)
+			w.haproxySays("pgb1", haproxy.Up, haproxy.Drain, "L7OK")
+			w.pass(time.Minute)
+			w.haproxySays("pgb1", haproxy.Up, haproxy.Ready, "L7OK")
+			w.pass(time.Minute)
+		}, nil},
+		{"restarting a drained pooler is no alarm, though DOWN hides the drain", func(w *watch) {
+			w.haproxySays("pgb1", haproxy.Up, haproxy.Drain, "L7OK")
+			w.pass(10 * time.Second)
+			w.kill("pgb1")
+			w.pass(10 * time.Second)
+			w.haproxySays("pgb1", haproxy.Up, haproxy.Drain, "L7OK")
+			w.pool["pgb1"].err, w.pool["pgb1"].total = nil, 0
+			w.pass(10 * time.Second)
+			w.mend("pgb1")
+			w.pass(time.Minute)
+		}, nil},
+		{"a drained pooler that stays away for a quarter of an hour is told", func(w *watch) {
+			w.haproxySays("pgb1", haproxy.Up, haproxy.Drain, "L7OK")
+			w.pass(10 * time.Second)
+			w.kill("pgb1")
+			w.passSlowly(16 * time.Minute)
+		}, []string{"first pooler-down/pgb1"}},
+		{"a pooler that went down and is then taken into maintenance says so", func(w *watch) {
+			w.kill("pgb1")
+			w.pass(10 * time.Second)
+			w.haproxySays("pgb1", haproxy.NotChecked, haproxy.Maint, "")
+			w.pass(time.Minute)
+			w.mend("pgb1")
+			w.pass(time.Minute)
+		}, []string{"first pooler-down/pgb1", "planned pooler-down/pgb1", "resolved pooler-down/pgb1"}},
+		{"PostgreSQL killed and back is one incident, with the clients that wait as symptoms", func(w *watch) {
+			w.killPostgres()
+			for _, p := range w.pool {
+				p.view.Pools[0].ClWaiting, p.view.Pools[0].MaxWait = 50, 20*time.Second
+			}
+			w.pass(20 * time.Second)
+			w.probeErr, w.through = nil, nil
+			w.pass(2 * time.Second)
+			for _, p := range w.pool {
+				p.view.Pools[0].ClWaiting, p.view.Pools[0].MaxWait = 0, 0
+			}
+			w.pass(2 * time.Minute)
+		}, []string{"first postgres-down", "resolved postgres-down"}},
+		{"PostgreSQL restarted behind paused pools is no alarm", func(w *watch) {
+			for _, p := range w.pool {
+				p.view.State = pgbouncer.State{Paused: true}
+			}
+			w.pass(2 * time.Second)
+			w.killPostgres()
+			w.pass(2 * time.Second)
+			w.probeErr, w.through = nil, nil
+			w.pass(2 * time.Second)
+			for _, p := range w.pool {
+				p.view.State = pgbouncer.State{Active: true}
+			}
+			w.pass(time.Minute)
+		}, nil},
+		{"a pause that nobody ends is told after a minute", func(w *watch) {
+			w.pool["pgb1"].view.State = pgbouncer.State{Paused: true}
+			w.pass(90 * time.Second)
+		}, []string{"first pause-forgotten"}},
+		{"HAProxy killed on the holder and restarted is a VIP that moved, and nothing else", func(w *watch) {
+			w.node["haproxy1"].err = errRefused
+			w.pass(time.Second)
+			w.moveVIP("haproxy1", "haproxy2")
+			w.node["haproxy1"].err = nil
+			w.node["haproxy1"].state.VRRP = "FAULT"
+			w.pass(time.Second)
+			w.node["haproxy1"].state.VRRP = "BACKUP"
+			w.pass(2 * time.Minute)
+		}, []string{"first vip-moved"}},
+		{"an ordered move of the VIP is no alarm", func(w *watch) {
+			w.node["haproxy1"].state.Hold = true
+			w.pass(time.Second)
+			w.moveVIP("haproxy1", "haproxy2")
+			w.pass(5 * time.Second)
+			w.node["haproxy1"].state.Hold = false
+			w.pass(time.Minute)
+		}, nil},
+		{"two nodes read half a move apart are not two holders", func(w *watch) {
+			w.node["haproxy2"].state.VIP = true
+			w.pass(time.Second)
+			w.moveVIP("haproxy1", "haproxy2")
+			w.pass(time.Minute)
+		}, []string{"first vip-moved"}},
+		{"two holders are told once, with the dead keepalived as a symptom", func(w *watch) {
+			w.node["haproxy2"].state.VIP, w.node["haproxy2"].state.VRRP = true, "MASTER"
+			w.pass(3 * time.Second)
+			w.node["haproxy1"].state.Keepalived = false
+			w.pass(20 * time.Second)
+			w.node["haproxy1"].state.VIP, w.node["haproxy1"].state.Keepalived = false, true
+			w.pass(time.Minute)
+		}, []string{"first vip-twice", "resolved vip-twice", "first vip-moved"}},
+		{"keepalived killed on the standby is redundancy lost, once", func(w *watch) {
+			w.node["haproxy2"].state.Keepalived = false
+			w.pass(20 * time.Second)
+			w.node["haproxy2"].state.Keepalived = true
+			w.pass(time.Minute)
+		}, []string{"first keepalived-dead/haproxy2", "resolved keepalived-dead/haproxy2"}},
+		{"a HAProxy that has just started and does not know keepalived yet is no alarm", func(w *watch) {
+			w.node["haproxy2"].state.Keepalived, w.node["haproxy2"].state.VRRP = false, "UNKNOWN"
+			w.pass(2 * time.Second)
+			w.node["haproxy2"].state.Keepalived, w.node["haproxy2"].state.VRRP = true, "BACKUP"
+			w.pass(time.Minute)
+		}, nil},
+		{"a VIP that nobody holds for long is told, and its end says where it went", func(w *watch) {
+			w.node["haproxy1"].state.VIP, w.through = false, errTimeout
+			w.pass(10 * time.Second)
+			w.moveVIP("haproxy1", "haproxy2")
+			w.through = nil
+			w.pass(time.Minute)
+		}, []string{"first vip-nobody", "resolved vip-nobody"}},
+		{"a monitor whose network is cut is blind, and forgets nothing that was wrong before", func(w *watch) {
+			w.kill("pgb2")
+			w.pass(5 * time.Second)
+			w.cutMonitor(errTimeout)
+			w.pass(30 * time.Second)
+			w.cutMonitor(nil)
+			w.pool["pgb2"].err = errRefused
+			w.pass(5 * time.Second)
+			w.mend("pgb2")
+			w.pass(time.Minute)
+		}, []string{"first pooler-down/pgb2", "first monitor-blind", "resolved monitor-blind", "resolved pooler-down/pgb2"}},
+		{"all poolers down is one incident more, and theirs end with it", func(w *watch) {
+			w.kill("pgb1")
+			w.pass(5 * time.Second)
+			w.kill("pgb2")
+			w.kill("pgb3")
+			w.pass(10 * time.Second)
+			w.mend("pgb1")
+			w.mend("pgb2")
+			w.mend("pgb3")
+			w.pass(time.Minute)
+		}, []string{"first pooler-down/pgb1", "first no-pooler", "resolved pooler-down/pgb1", "resolved no-pooler"}},
+		{"a wait that grows is escalated once", func(w *watch) {
+			pool := w.pool["pgb1"].view.Pools
+			for wait := 4 * time.Second; wait < 20*time.Second; wait += time.Second {
+				pool[0].MaxWait = wait
+				w.pass(time.Second)
+			}
+			pool[0].MaxWait = 0
+			w.pass(time.Minute)
+		}, []string{"first clients-waiting", "escalated clients-waiting", "resolved clients-waiting"}},
+		{"a number that dances about its limit is one incident", func(w *watch) {
+			for i := range 60 {
+				w.probe.Connections = 199 + i%20/10
+				w.pass(time.Second)
+			}
+			w.probe.Connections = 10
+			w.pass(2 * time.Minute)
+		}, []string{"first connections-high", "resolved connections-high"}},
+		{"what lasts is called back to mind three times", func(w *watch) {
+			w.kill("pgb2")
+			w.pass(time.Minute)
+			w.passSlowly(24 * time.Hour)
+		}, []string{"first pooler-down/pgb2", "reminder pooler-down/pgb2", "reminder pooler-down/pgb2", "reminder pooler-down/pgb2"}},
+	}
+	for _, test := range tests {
+		t.Run(test.sentence, func(t *testing.T) {
+			w := watching(t)
+			test.happens(w)
+			if !slices.Equal(w.said, test.want) {
+				t.Errorf("said\n  %s\nwant\n  %s", strings.Join(w.said, "\n  "), strings.Join(test.want, "\n  "))
+			}
+		})
+	}
+}
+
+func TestAPoolerThatRestartsEveryThreeSecondsIsOneIncident(t *testing.T) {
+	w := watching(t)
+	for range 20 {
+		w.kill("pgb2")
+		w.pass(time.Second)
+		w.mend("pgb2")
+		w.pass(2 * time.Second)
+	}
+	i := w.incident("pooler-down/pgb2")
+	if w.ids != 1 || i.State != Flapping || i.Flaps != 19 {
+		t.Errorf("%d incidents, state %s, %d flaps; want one that flaps, and came back 19 times", w.ids, i.State, i.Flaps)
+	}
+	for n, tr := range w.did {
+		if tr.Incident.Seq != int64(n+1) {
+			t.Fatalf("transition %d (%s) has number %d", n+1, tr.Kind, tr.Incident.Seq)
+		}
+	}
+}
+
+func TestAnIncidentAfterAQuietWhileIsANewOne(t *testing.T) {
+	w := watching(t)
+	for range 2 {
+		w.kill("pgb2")
+		w.pass(5 * time.Second)
+		w.mend("pgb2")
+		w.pass(3 * time.Minute)
+	}
+	if w.ids != 2 {
+		t.Errorf("%d incidents, want 2", w.ids)
+	}
+}
+
+func TestPostgresDownNamesItsSymptoms(t *testing.T) {
+	w := watching(t)
+	w.killPostgres()
+	w.pool["pgb1"].view.Pools[0].MaxWait = 20 * time.Second
+	w.pass(10 * time.Second)
+	if got := w.incident("postgres-down").Symptoms; !slices.Equal(got, []string{"clients-waiting"}) {
+		t.Errorf("symptoms %v", got)
+	}
+	if w.ids != 1 {
+		t.Errorf("%d incidents", w.ids)
+	}
+}
+
+func TestASymptomThatOutlivesItsRootIsToldOnItsOwn(t *testing.T) {
+	w := watching(t)
+	w.killPostgres()
+	w.kill("pgb1")
+	w.pass(10 * time.Second)
+	w.probeErr, w.through = nil, nil
+	w.pass(4 * time.Second)
+	if want := []string{"first postgres-down", "resolved postgres-down"}; !slices.Equal(w.said, want) {
+		t.Fatalf("said %q before the grace was over", w.said)
+	}
+	w.pass(4 * time.Second)
+	if last := w.said[len(w.said)-1]; last != "first pooler-down/pgb1" {
+		t.Errorf("said %q", w.said)
+	}
+}
+
+func TestTheVIPMoveSaysHowLongNobodyHeldIt(t *testing.T) {
+	w := watching(t)
+	w.node["haproxy1"].state.VIP = false
+	w.pass(time.Second)
+	w.moveVIP("haproxy1", "haproxy2")
+	w.pass(time.Second)
+	i := w.incident("vip-moved")
+	if i.Title != "VIP moved from haproxy1 to haproxy2" || !strings.HasPrefix(i.Impact, "Nobody was seen holding it for at most 2.0 s.") {
+		t.Errorf("%s: %s", i.Title, i.Impact)
+	}
+}
+
+func TestARestartedMonitorContinuesTheSameIncidentsAndSaysNothingTwice(t *testing.T) {
+	w := watching(t)
+	w.kill("pgb2")
+	w.pass(3 * time.Second)
+	w.killPostgres()
+	w.pass(10 * time.Second)
+	said := len(w.said)
+
+	saved, err := json.Marshal(w.book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.book = Book{}
+	if err := json.Unmarshal(saved, &w.book); err != nil {
+		t.Fatal(err)
+	}
+	w.s = healthy().s // nothing has been read yet
+	w.decide()
+	w.pass(20 * time.Second)
+	if w.ids != 2 || len(w.said) != said {
+		t.Errorf("%d incidents, said %q", w.ids, w.said)
+	}
+	w.mend("pgb2")
+	w.probeErr, w.through = nil, nil
+	w.pass(10 * time.Second)
+	if !slices.Equal(w.said[said:], []string{"resolved pooler-down/pgb2", "resolved postgres-down"}) {
+		t.Errorf("said %q after the end", w.said[said:])
+	}
+}
+
+func TestABookSurvivesItsFile(t *testing.T) {
+	w := watching(t)
+	w.kill("pgb2")
+	w.pass(3 * time.Second)
+	saved, _ := json.Marshal(w.book)
+	var back Book
+	if err := json.Unmarshal(saved, &back); err != nil {
+		t.Fatal(err)
+	}
+	again, _ := json.Marshal(back)
+	if string(again) != string(saved) {
+		t.Errorf("wrote\n%s\nread\n%s", saved, again)
+	}
+}
+
+func TestAdvanceChangesNothingOfTheBookBefore(t *testing.T) {
+	w := watching(t)
+	w.kill("pgb2")
+	w.pass(3 * time.Second)
+	before := w.book
+	copied := Book{Entries: maps.Clone(before.Entries), Holder: before.Holder}
+	text, _ := json.Marshal(before)
+	w.mend("pgb2")
+	w.pass(30 * time.Second)
+	after, _ := json.Marshal(before)
+	if !reflect.DeepEqual(before, copied) || string(text) != string(after) {
+		t.Error("the book of before has changed")
+	}
+}
+
+func TestAResolvedIncidentLeavesTheBookOnlyWhenItWasSaid(t *testing.T) {
+	w := watching(t)
+	w.kill("pgb2")
+	w.pass(5 * time.Second)
+	w.wishes.Silences = []Silence{{Cause: "*", From: w.now, Until: w.now.Add(time.Hour)}}
+	w.mend("pgb2")
+	w.passSlowly(30 * time.Minute)
+	if len(w.said) != 1 {
+		t.Fatalf("said %q in a silence", w.said)
+	}
+	w.passSlowly(31 * time.Minute)
+	if len(w.said) != 2 || w.said[1] != "resolved pooler-down/pgb2" {
+		t.Errorf("said %q after the silence; the resolution is owed", w.said)
+	}
+	w.passSlowly(11 * time.Minute)
+	if len(w.book.Entries) != 0 {
+		t.Errorf("the book still has %v", w.book.Entries)
+	}
+}

@@ -1,0 +1,185 @@
+package incident
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/ops/haproxy"
+	"weir/ops/pgbouncer"
+)
+
+// Each row is one sentence about the chain, and the causes that are certain after it has been so
+// for six seconds.
+func TestFindings(t *testing.T) {
+	tests := []struct {
+		sentence string
+		make     func(*chain)
+		want     string
+	}{
+		{"nothing is wrong", func(c *chain) {}, ""},
+		{"a killed pooler is down", func(c *chain) { c.kill("pgb2") }, "pooler-down/pgb2"},
+		{"a frozen pooler has the same cause as a killed one", func(c *chain) { c.freeze("pgb2") }, "pooler-down/pgb2"},
+		{"a pooler that one HAProxy cannot reach is disputed, not down", func(c *chain) {
+			c.haproxySays("pgb2", haproxy.Down, haproxy.Ready, "L4TOUT", "haproxy2")
+		}, "pooler-disputed/pgb2"},
+		{"a pooler that one HAProxy calls DOWN and that is mute to the monitor is down", func(c *chain) {
+			c.haproxySays("pgb2", haproxy.Down, haproxy.Ready, "L4CON", "haproxy2")
+			c.pool["pgb2"].err = errRefused
+		}, "pooler-disputed/pgb2 pooler-down/pgb2"},
+		{"two processes of one node that differ are a dispute", func(c *chain) {
+			row := c.node["haproxy1"].rows["pgb1"]
+			row.Disagree = []haproxy.Opinion{{Process: "haproxy", State: haproxy.Up}, {Process: "haproxy-2", State: haproxy.Down}}
+			c.node["haproxy1"].rows["pgb1"] = row
+		}, "pooler-disputed/pgb1"},
+		{"a pooler in drain is an order", func(c *chain) { c.haproxySays("pgb1", haproxy.Up, haproxy.Drain, "L7OK") }, "pooler-down/pgb1"},
+		{"a pooler in maint on one node only is an order and a dispute", func(c *chain) {
+			c.haproxySays("pgb1", haproxy.NotChecked, haproxy.Maint, "", "haproxy1")
+		}, "pooler-disputed/pgb1 pooler-down/pgb1"},
+		{"a console that the monitor cannot read is not a pooler that is down", func(c *chain) { c.pool["pgb3"].err = errTimeout }, "pooler-unseen/pgb3"},
+		{"no pooler left is a finding of its own", func(c *chain) { c.kill("pgb1"); c.kill("pgb2"); c.kill("pgb3") },
+			"no-pooler pooler-down/pgb1 pooler-down/pgb2 pooler-down/pgb3"},
+		{"draining the last pooler is no planned work", func(c *chain) {
+			c.kill("pgb1")
+			c.kill("pgb2")
+			c.haproxySays("pgb3", haproxy.Up, haproxy.Drain, "L7OK")
+		}, "no-pooler pooler-down/pgb1 pooler-down/pgb2 pooler-down/pgb3"},
+		{"with no HAProxy left a pooler is judged by its own console", func(c *chain) {
+			c.node["haproxy1"].err, c.node["haproxy2"].err = errRefused, errRefused
+			c.pool["pgb2"].err = errRefused
+		}, "haproxy-unreachable/haproxy1 haproxy-unreachable/haproxy2 no-haproxy pooler-down/pgb2"},
+		{"a HAProxy node that does not answer is unreachable", func(c *chain) { c.node["haproxy2"].err = errTimeout }, "haproxy-unreachable/haproxy2"},
+		{"a garbled statistics page is not all fine", func(c *chain) { c.node["haproxy2"].stats = errTimeout }, "haproxy-unread/haproxy2"},
+		{"a dead keepalived loses redundancy", func(c *chain) { c.node["haproxy2"].state.Keepalived = false }, "keepalived-dead/haproxy2"},
+		{"a standby in FAULT could not take over", func(c *chain) { c.node["haproxy2"].state.VRRP = "FAULT" }, "redundancy-lost"},
+		{"a standby that is not ready could not take over", func(c *chain) { c.node["haproxy2"].state.Ready = false }, "redundancy-lost"},
+		{"a standby that sees no pooler could not take over", func(c *chain) { c.node["haproxy2"].state.Poolers = 0 }, "redundancy-lost"},
+		{"a node that an operator holds back is an order", func(c *chain) {
+			c.node["haproxy2"].state.Hold, c.node["haproxy2"].state.Ready = true, false
+		}, "vip-ordered/haproxy2"},
+		{"a VIP that nobody holds is found", func(c *chain) { c.node["haproxy1"].state.VIP, c.through = false, errTimeout }, "vip-nobody"},
+		{"a VIP that two hold is found", func(c *chain) { c.node["haproxy2"].state.VIP = true }, "vip-twice"},
+		{"a VIP that answers is held by somebody, whatever the nodes say", func(c *chain) {
+			c.node["haproxy1"].err = errTimeout
+		}, "haproxy-unreachable/haproxy1"},
+		{"PostgreSQL that refuses is down", func(c *chain) { c.killPostgres() }, "postgres-down"},
+		{"PostgreSQL behind paused pools is planned work", func(c *chain) {
+			c.killPostgres()
+			for _, p := range c.pool {
+				p.view.State = pgbouncer.State{Paused: true}
+			}
+		}, "pause-forgotten pool-paused postgres-down"},
+		{"a probe that times out while transactions end is not an outage", func(c *chain) { c.probeErr = errTimeout }, "postgres-unseen"},
+		{"a query that does not get through parts that all answer is found", func(c *chain) {
+			c.through = errTimeout
+			c.idle = true
+		}, "postgres-unreachable"},
+		{"a slow query through the VIP is nothing while transactions end", func(c *chain) { c.through = errTimeout }, ""},
+		{"a client that waits for 6 s is found", func(c *chain) {
+			c.pool["pgb1"].view.Pools[0].ClWaiting, c.pool["pgb1"].view.Pools[0].MaxWait = 3, 6*time.Second
+		}, "clients-waiting"},
+		{"a client that waits for 4 s is not", func(c *chain) { c.pool["pgb1"].view.Pools[0].MaxWait = 4 * time.Second }, ""},
+		{"clients that wait in a paused pool are the pause's", func(c *chain) {
+			c.pool["pgb1"].view.Pools[0].MaxWait, c.pool["pgb1"].view.State = time.Minute, pgbouncer.State{Paused: true}
+		}, "pause-forgotten pool-paused"},
+		{"more clients than two poolers take is a lack of spare", func(c *chain) { c.pool["pgb1"].view.Pools[0].ClActive = 7900 }, "no-spare"},
+		{"80 per cent of the places is found", func(c *chain) { c.pool["pgb1"].view.Pools[0].ClActive = 9400 }, "no-spare places-used"},
+		{"80 per cent of the connections is found", func(c *chain) { c.probe.Connections = 200 }, "connections-high"},
+		{"one less is not", func(c *chain) { c.probe.Connections = 199 }, ""},
+		{"a transaction of five minutes is found", func(c *chain) { c.probe.LongestXact = 5 * time.Minute }, "transaction-long"},
+		{"a session idle in transaction for a minute is found", func(c *chain) { c.probe.LongestIdleInXact = time.Minute }, "idle-in-transaction"},
+		{"an old database is found", func(c *chain) { c.probe.OldestXIDAge = 1_000_000_000 }, "xid-age"},
+		{"nothing that answers is a blind monitor, and nothing else", func(c *chain) { c.cutMonitor(errTimeout) }, "monitor-blind"},
+	}
+	for _, test := range tests {
+		t.Run(test.sentence, func(t *testing.T) {
+			c := healthy()
+			c.look()
+			c.look()
+			test.make(c)
+			for range 6 {
+				c.look()
+			}
+			var got []string
+			for cause, f := range c.certain() {
+				if f.Moment.IsZero() {
+					got = append(got, cause)
+				}
+			}
+			slices.Sort(got)
+			if strings.Join(got, " ") != test.want {
+				t.Errorf("found %q, want %q", strings.Join(got, " "), test.want)
+			}
+		})
+	}
+}
+
+func TestOneFailedPollIsNothingCertain(t *testing.T) {
+	for name, fail := range map[string]func(*chain){
+		"pooler":  func(c *chain) { c.pool["pgb1"].err = errRefused },
+		"node":    func(c *chain) { c.node["haproxy2"].err = errRefused },
+		"stats":   func(c *chain) { c.node["haproxy2"].stats = errTimeout },
+		"probe":   func(c *chain) { c.probeErr = errTimeout },
+		"through": func(c *chain) { c.through = errTimeout },
+		"all":     func(c *chain) { c.cutMonitor(errTimeout) },
+	} {
+		c := healthy()
+		c.look()
+		fail(c)
+		c.look()
+		if got := c.certain(); len(got) > 0 {
+			t.Errorf("one failed poll of %s: %v", name, got)
+		}
+	}
+}
+
+func TestAKilledPoolerIsToldFromAHungAndAnUnreachableOne(t *testing.T) {
+	for check, want := range map[string]Kind{"L4CON": PoolerDown, "L7TOUT": PoolerHung, "* L7TOUT": PoolerHung, "L4TOUT": PoolerUnreachable, "L7RSP": PoolerDown} {
+		c := healthy()
+		c.look()
+		c.haproxySays("pgb2", haproxy.Down, haproxy.Ready, check)
+		c.look()
+		if got := c.certain()["pooler-down/pgb2"]; got.Kind != want || got.Planned {
+			t.Errorf("check %s: kind %s, planned %t, want %s", check, got.Kind, got.Planned, want)
+		}
+	}
+}
+
+func TestAFindingSaysWhatItMeansForClientsWithNumbers(t *testing.T) {
+	c := healthy()
+	c.look()
+	c.kill("pgb2")
+	c.look()
+	f := c.certain()["pooler-down/pgb2"]
+	if want := "2 of 3 poolers serving, 8,000 client places left, 200 in use."; f.Impact != want {
+		t.Errorf("impact %q, want %q", f.Impact, want)
+	}
+	want := []string{"haproxy1: pgb2 DOWN L4CON for 1.0 s", "haproxy2: pgb2 DOWN L4CON for 1.0 s", "monitor: dial tcp 192.168.1.22:6432: connection refused"}
+	if !slices.Equal(f.Evidence, want) {
+		t.Errorf("evidence %q", f.Evidence)
+	}
+}
+
+func TestEveryFindingIsCompleteForAPersonAtNight(t *testing.T) {
+	c := healthy()
+	c.look()
+	c.kill("pgb1")
+	c.kill("pgb2")
+	c.kill("pgb3")
+	c.killPostgres()
+	c.node["haproxy1"].state.Keepalived, c.node["haproxy2"].state.VIP = false, true
+	c.probe.LongestXact, c.probe.LongestIdleInXact, c.probe.OldestXIDAge, c.probe.Connections = time.Hour, time.Hour, 2e9, 250
+	for range 5 {
+		c.look()
+	}
+	found := Findings(c.s, c.inv, c.now)
+	if len(found) < 9 {
+		t.Fatalf("%d findings only", len(found))
+	}
+	for _, f := range found {
+		if f.Cause == "" || f.Kind == "" || f.Title == "" || f.Impact == "" || f.Action == "" || len(f.Evidence) == 0 || loudness[f.Severity] == 0 {
+			t.Errorf("incomplete: %+v", f)
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package render
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"weir/ops/haproxy"
+	"weir/ops/inventory"
+)
+
+// Programs is where the programs of this project lie on every host.
+const Programs = "/usr/local/lib/weir"
+
+const (
+	configDir  = "/etc/weir"
+	secretsDir = configDir + "/secrets"
+)
+
+// MonitorSecrets are what the monitor reads with: every console and page, the database, and the
+// pools that it resumes when a pause was forgotten.
+var MonitorSecrets = []string{"monitor", "admin", "console", "haproxy-stats"}
+
+// monitor is the host that watches the chain. env is what the place adds to its settings: where
+// Slack is, for one.
+func monitor(inv *inventory.Inventory, s inventory.Secrets, files int, env map[string]string) Host {
+	h := Host{Node: inventory.Node{Name: inv.Monitor.Name, Address: inv.Monitor.Address}}
+	settings := map[string]string{
+		inventory.Env: configDir + "/inventory.yaml", "WEIR_SECRETS": secretsDir,
+		"WEIR_STATE":             "/var/lib/weir/monitor",
+		"WEIR_HAPROXY_PROCESSES": fmt.Sprint(haproxy.Instances(inv, files)),
+	}
+	maps.Copy(settings, env)
+	h.Files = append(h.Files,
+		inventory.File{Path: configDir + "/inventory.yaml", Mode: 0o644, Body: inv.YAML()},
+		inventory.File{Path: configDir + "/monitor.env", Mode: 0o600, Body: envFile(settings)})
+	for _, name := range MonitorSecrets {
+		h.Files = append(h.Files, s.File(secretsDir, name, ""))
+	}
+	h.Processes = []inventory.Process{{
+		Name: "monitor", Argv: []string{Programs + "/monitor"}, EnvFile: configDir + "/monitor.env", Ready: inv.Monitor.Port,
+	}}
+	return h
+}
+
+func envFile(settings map[string]string) []byte {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		fmt.Fprintf(&b, "%s=%s\n", name, settings[name])
+	}
+	return []byte(b.String())
+}
