@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,26 +68,29 @@ const sizesEvery = time.Minute
 type probe struct {
 	source Source
 	every  time.Duration
+	phase  float64 // of the interval: when the first reading is made
 	read   func(context.Context) (any, error)
 }
 
+// probes lists every source. Those of one kind are spread over the interval, so that of two nodes
+// that see the same thing one is asked every half interval.
 func (p *Parts) probes() []probe {
 	every := p.inv.Poll.Interval.Duration
 	out := []probe{
-		{Source{Kind: AnswerKind}, every, reading(p.whoAnswers)},
-		{Source{Kind: ThroughKind}, every, reading(p.through)},
-		{Source{Kind: DirectKind}, every, reading(p.Direct.Probe)},
-		{Source{Kind: SizesKind}, sizesEvery, reading(p.Direct.Sizes)},
+		{Source{Kind: AnswerKind}, every, 0.1, reading(p.whoAnswers)},
+		{Source{Kind: ThroughKind}, every, 0.3, reading(p.through)},
+		{Source{Kind: DirectKind}, every, 0.6, reading(p.Direct.Probe)},
+		{Source{Kind: SizesKind}, sizesEvery, 0.9, reading(p.Direct.Sizes)},
 	}
-	for _, n := range p.inv.HAProxy.Nodes {
-		c := p.Nodes[n.Name]
+	for i, n := range p.inv.HAProxy.Nodes {
+		c, phase := p.Nodes[n.Name], float64(i)/float64(len(p.inv.HAProxy.Nodes))
 		out = append(out,
-			probe{Source{NodeStateKind, n.Name}, every, reading(c.Node)},
-			probe{Source{NodeStatsKind, n.Name}, every, reading(c.Stats)})
+			probe{Source{NodeStatsKind, n.Name}, every, phase, reading(c.Stats)},
+			probe{Source{NodeStateKind, n.Name}, every, phase, reading(c.Node)})
 	}
-	for _, n := range p.inv.PgBouncer.Poolers {
-		c := p.Poolers[n.Name]
-		out = append(out, probe{Source{PoolerKind, n.Name}, every,
+	for i, n := range p.inv.PgBouncer.Poolers {
+		c, phase := p.Poolers[n.Name], float64(i)/float64(len(p.inv.PgBouncer.Poolers))
+		out = append(out, probe{Source{PoolerKind, n.Name}, every, phase,
 			reading(func(ctx context.Context) (PoolerView, error) { return viewPooler(ctx, c) })})
 	}
 	return out
@@ -150,24 +154,102 @@ func viewPooler(ctx context.Context, c *pgbouncer.Client) (PoolerView, error) {
 
 // Poll reads every source in a loop of its own until ctx ends, and gives each reading to apply.
 // A source that hangs delays nobody else. It returns when every loop has ended.
+//
+// When a reading brings news, all sources are read again at once, and once more soon after: what one
+// has noticed, the others confirm without waiting for their turn.
 func (p *Parts) Poll(ctx context.Context, apply func(Reading)) {
 	var wg sync.WaitGroup
+	alarm := newAlarm()
 	for _, pr := range p.probes() {
-		wg.Go(func() {
-			tick := time.NewTicker(pr.every)
-			defer tick.Stop()
-			for ctx.Err() == nil {
-				if r := p.once(ctx, pr); ctx.Err() == nil {
-					apply(r)
-				}
-				select {
-				case <-tick.C:
-				case <-ctx.Done():
-				}
-			}
-		})
+		first := time.Duration(pr.phase * float64(p.inv.Poll.Interval.Duration))
+		wg.Go(func() { p.loop(ctx, pr, first, alarm, apply) })
 	}
 	wg.Wait()
+}
+
+// soon is when all sources are read once more after news: two failures in a row are believed.
+const soon = 300 * time.Millisecond
+
+func (p *Parts) loop(ctx context.Context, pr probe, wait time.Duration, alarm *alarm, apply func(Reading)) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	var last Reading
+	for {
+		rung := alarm.next()
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			wait = pr.every
+		case <-rung:
+			if pr.every > p.inv.Poll.Interval.Duration {
+				continue // too dear to be read in a hurry
+			}
+			wait = soon
+		}
+		began := time.Now()
+		r := p.once(ctx, pr)
+		if ctx.Err() != nil {
+			return
+		}
+		apply(r)
+		if !last.At.IsZero() && news(last, r) {
+			alarm.ring(began)
+			wait = min(wait, soon)
+		}
+		last = r
+		timer.Reset(max(0, wait-time.Since(began)))
+	}
+}
+
+// news reports whether a reading says something else than the one before it, numbers aside.
+func news(was, is Reading) bool {
+	if (was.Err == nil) != (is.Err == nil) {
+		return true
+	}
+	if is.Err != nil {
+		return false
+	}
+	switch now := is.Value.(type) {
+	case haproxy.NodeState:
+		return now != was.Value.(haproxy.NodeState)
+	case haproxy.Stats:
+		return !slices.EqualFunc(now.Rows, was.Value.(haproxy.Stats).Rows, func(a, b haproxy.Row) bool {
+			return a.Name == b.Name && a.State == b.State && a.Admin == b.Admin && a.CheckDowns == b.CheckDowns
+		})
+	case PoolerView:
+		return now.State != was.Value.(PoolerView).State
+	case string:
+		return now != was.Value.(string)
+	}
+	return false
+}
+
+// alarm wakes every loop at once.
+type alarm struct {
+	mu   sync.Mutex
+	rung time.Time
+	bell chan struct{}
+}
+
+func newAlarm() *alarm { return &alarm{bell: make(chan struct{})} }
+
+func (a *alarm) next() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.bell
+}
+
+// ring wakes all loops, unless they were woken after asked: then the news is what they are reading.
+func (a *alarm) ring(asked time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.rung.After(asked) {
+		return
+	}
+	a.rung = time.Now()
+	close(a.bell)
+	a.bell = make(chan struct{})
 }
 
 // Once reads every source, all at once, and those that fail a second time, as one failure proves

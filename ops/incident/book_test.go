@@ -109,7 +109,7 @@ func TestWhatIsSaid(t *testing.T) {
 				p.view.Pools[0].ClWaiting, p.view.Pools[0].MaxWait = 50, 20*time.Second
 			}
 			w.pass(20 * time.Second)
-			w.probeErr, w.through = nil, nil
+			w.startPostgres()
 			w.pass(2 * time.Second)
 			for _, p := range w.pool {
 				p.view.Pools[0].ClWaiting, p.view.Pools[0].MaxWait = 0, 0
@@ -123,7 +123,7 @@ func TestWhatIsSaid(t *testing.T) {
 			w.pass(2 * time.Second)
 			w.killPostgres()
 			w.pass(2 * time.Second)
-			w.probeErr, w.through = nil, nil
+			w.startPostgres()
 			w.pass(2 * time.Second)
 			for _, p := range w.pool {
 				p.view.State = pgbouncer.State{Active: true}
@@ -291,7 +291,7 @@ func TestASymptomThatOutlivesItsRootIsToldOnItsOwn(t *testing.T) {
 	w.killPostgres()
 	w.kill("pgb1")
 	w.pass(10 * time.Second)
-	w.probeErr, w.through = nil, nil
+	w.startPostgres()
 	w.pass(4 * time.Second)
 	if want := []string{"first postgres-down", "resolved postgres-down"}; !slices.Equal(w.said, want) {
 		t.Fatalf("said %q before the grace was over", w.said)
@@ -337,7 +337,7 @@ func TestARestartedMonitorContinuesTheSameIncidentsAndSaysNothingTwice(t *testin
 		t.Errorf("%d incidents, said %q", w.ids, w.said)
 	}
 	w.mend("pgb2")
-	w.probeErr, w.through = nil, nil
+	w.startPostgres()
 	w.pass(10 * time.Second)
 	if !slices.Equal(w.said[said:], []string{"resolved pooler-down/pgb2", "resolved postgres-down"}) {
 		t.Errorf("said %q after the end", w.said[said:])

@@ -94,7 +94,9 @@ func (c *chain) mend(pooler string) {
 	c.pool[pooler].err = nil
 }
 
-func (c *chain) killPostgres() { c.probeErr, c.through = errRefused, errTimeout }
+func (c *chain) killPostgres() { c.probeErr, c.through, c.idle = errRefused, errTimeout, true }
+
+func (c *chain) startPostgres() { c.probeErr, c.through, c.idle = nil, nil, false }
 
 func (c *chain) moveVIP(from, to string) {
 	c.node[from].state.VIP, c.node[from].state.VRRP = false, "BACKUP"
@@ -134,7 +136,7 @@ func (c *chain) lookAfter(d time.Duration) {
 	}
 	for _, p := range c.inv.PgBouncer.Poolers {
 		is := c.pool[p.Name]
-		if c.probeErr == nil && is.err == nil && !c.idle {
+		if is.err == nil && !c.idle {
 			is.total += 100
 		}
 		is.view.Stats = []pgbouncer.Stat{{Database: "app", TotalXactCount: is.total, TotalQueryCount: is.total}}

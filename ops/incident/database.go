@@ -110,10 +110,13 @@ func (e *examination) numbers() {
 		e.add(Finding{Cause: string(kind), Kind: kind, Subject: name, Severity: severity, Title: title, Impact: impact,
 			Evidence: []string{name + ": " + evidence}, Action: action, After: gaugeAfter, Hold: gaugeHold, Unsure: failing})
 	}
-	if p.MaxConnections > 0 && p.Connections*100 >= p.MaxConnections*connectionsWarning {
+	// Poolers that use what the budget gives them are what it is for: only others can be too many.
+	budget := e.inv.Budget()
+	others, room := p.Connections-e.pooled(), p.MaxConnections-budget.Superuser-budget.Servers
+	if p.Connections*100 >= p.MaxConnections*connectionsWarning && others*100 >= room*connectionsWarning {
 		gauge(ConnectionsHigh, Warning, "PostgreSQL connections nearly used up",
-			fmt.Sprintf("%d connections are left; without any, poolers cannot open the ones they are entitled to.", max(0, p.MaxConnections-p.Connections)),
-			fmt.Sprintf("%d of %d connections", p.Connections, p.MaxConnections),
+			fmt.Sprintf("%s left; without any, poolers cannot open those they are entitled to.", count(max(0, p.MaxConnections-p.Connections), "connection")),
+			fmt.Sprintf("%d of %d connections, %d of them past the poolers, which leave room for %d", p.Connections, p.MaxConnections, others, room),
 			"Find who connects past the poolers: `SELECT usename, client_addr, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC`.")
 	}
 	if p.LongestXact >= transactionLimit {
@@ -138,6 +141,16 @@ func (e *examination) numbers() {
 			fmt.Sprintf("database %s is %s transactions old", p.OldestXIDDatabase, thousands(int(p.OldestXIDAge))),
 			"End old transactions and unused replication slots, then `vacuumdb --freeze "+p.OldestXIDDatabase+"`.")
 	}
+}
+
+// pooled is how many connections the poolers have to PostgreSQL.
+func (e *examination) pooled() int {
+	var n int
+	for i := range e.s.Poolers {
+		_, all := e.s.Poolers[i].View.Value.Servers()
+		n += int(all)
+	}
+	return n
 }
 
 // load finds what the poolers are short of, and pauses.

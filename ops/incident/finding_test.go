@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/ops/fleet"
 	"weir/ops/haproxy"
 	"weir/ops/pgbouncer"
 )
@@ -71,6 +72,10 @@ func TestFindings(t *testing.T) {
 			}
 		}, "pause-forgotten pool-paused postgres-down"},
 		{"a probe that times out while transactions end is not an outage", func(c *chain) { c.probeErr = errTimeout }, "postgres-unseen"},
+		{"nor when a query through the VIP is too slow as well", func(c *chain) { c.probeErr, c.through = errTimeout, errTimeout }, "postgres-unseen"},
+		{"a probe that times out while nothing ends is an outage", func(c *chain) {
+			c.probeErr, c.through, c.idle = errTimeout, errTimeout, true
+		}, "postgres-down"},
 		{"a query that does not get through parts that all answer is found", func(c *chain) {
 			c.through = errTimeout
 			c.idle = true
@@ -86,6 +91,12 @@ func TestFindings(t *testing.T) {
 		{"more clients than two poolers take is a lack of spare", func(c *chain) { c.pool["pgb1"].view.Pools[0].ClActive = 7900 }, "no-spare"},
 		{"80 per cent of the places is found", func(c *chain) { c.pool["pgb1"].view.Pools[0].ClActive = 9400 }, "no-spare places-used"},
 		{"80 per cent of the connections is found", func(c *chain) { c.probe.Connections = 200 }, "connections-high"},
+		{"80 per cent that the poolers use, as the budget lets them, is not", func(c *chain) {
+			c.probe.Connections = 220
+			for _, p := range c.pool {
+				p.view.Pools[0].SvActive = 70
+			}
+		}, ""},
 		{"one less is not", func(c *chain) { c.probe.Connections = 199 }, ""},
 		{"a transaction of five minutes is found", func(c *chain) { c.probe.LongestXact = 5 * time.Minute }, "transaction-long"},
 		{"a session idle in transaction for a minute is found", func(c *chain) { c.probe.LongestIdleInXact = time.Minute }, "idle-in-transaction"},
@@ -131,6 +142,26 @@ func TestOneFailedPollIsNothingCertain(t *testing.T) {
 		if got := c.certain(); len(got) > 0 {
 			t.Errorf("one failed poll of %s: %v", name, got)
 		}
+	}
+}
+
+func TestFailuresAreTheMonitorsOwnUntilAnotherSourceHasAnsweredSince(t *testing.T) {
+	c := healthy()
+	c.look()
+	fail := func() {
+		c.now = c.now.Add(900 * time.Millisecond)
+		for _, kind := range []fleet.Kind{fleet.NodeStateKind, fleet.NodeStatsKind} {
+			c.s = fleet.Fold(c.s, fleet.Reading{Source: fleet.Source{Kind: kind, Name: "haproxy2"}, At: c.now, Err: errTimeout})
+		}
+	}
+	fail()
+	fail()
+	if got := c.certain(); len(got) > 0 {
+		t.Errorf("certain before anything else answered: %v", got)
+	}
+	c.s = fleet.Fold(c.s, fleet.Reading{Source: fleet.Source{Kind: fleet.AnswerKind}, At: c.now, Value: "haproxy1"})
+	if _, ok := c.certain()["haproxy-unreachable/haproxy2"]; !ok {
+		t.Errorf("not certain after another source answered: %v", c.certain())
 	}
 }
 

@@ -32,6 +32,8 @@ ALTER ROLE weir_auth WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATIO
 ALTER ROLE weir_lookup WITH NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD NULL;
 
 GRANT pg_monitor TO weir_monitor;
+-- An operator cancels queries and ends sessions of anybody but superusers (ops/runbook).
+GRANT pg_signal_backend TO weir;
 -- They get in when applications have taken all other connections (reserved_connections).
 GRANT pg_use_reserved_connections TO weir, weir_auth, weir_monitor;
 
