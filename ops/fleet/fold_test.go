@@ -1,0 +1,153 @@
+package fleet
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"weir/ops/haproxy"
+	"weir/ops/inventory"
+	"weir/ops/pgbouncer"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// at is a moment of the story, in seconds.
+func at(seconds float64) time.Time { return noon.Add(time.Duration(seconds * float64(time.Second))) }
+
+func stats(node string, rows ...haproxy.Row) Reading {
+	return Reading{Source: Source{NodeStatsKind, node}, Value: haproxy.Stats{Node: node, Rows: rows}}
+}
+
+func server(name string, state haproxy.State, downs int64) haproxy.Row {
+	return haproxy.Row{Proxy: PoolerBackend, Name: name, Kind: haproxy.Server, State: state, CheckDowns: downs}
+}
+
+func frontend(sessions, in, out int64) haproxy.Row {
+	return haproxy.Row{Proxy: "postgres", Name: "FRONTEND", SessionsTotal: sessions, BytesIn: in, BytesOut: out}
+}
+
+func pooler(name string, xacts, queries int64, xactTime time.Duration) Reading {
+	return Reading{Source: Source{PoolerKind, name}, Value: PoolerView{Stats: []pgbouncer.Stat{
+		{Database: "app", TotalXactCount: xacts, TotalQueryCount: queries, TotalReceived: queries * 100, TotalXactTime: xactTime},
+		{Database: "pgbouncer", TotalQueryCount: 1_000_000}, // the polls themselves
+	}}}
+}
+
+func failed(s Source) Reading { return Reading{Source: s, Err: errors.New("connection refused")} }
+
+func TestFold(t *testing.T) {
+	pgb1 := Source{PoolerKind, "pgb1"}
+	for _, row := range []struct {
+		why      string
+		readings []Reading // a second apart
+		want     func(*Snapshot) bool
+	}{
+		{"nothing is known before the first reading", nil,
+			func(s *Snapshot) bool { return !s.Poolers[0].View.Known() && !s.Poolers[0].View.OK() && s.Version == 0 }},
+		{"every reading makes a version", []Reading{pooler("pgb1", 0, 0, 0), failed(pgb1)},
+			func(s *Snapshot) bool { return s.Version == 2 && s.At.Equal(at(1)) }},
+		{"a failed reading keeps the value and shows its age", []Reading{pooler("pgb1", 5, 5, 0), failed(pgb1), failed(pgb1)},
+			func(s *Snapshot) bool {
+				v := s.Poolers[0].View
+				return v.Known() && !v.OK() && v.Failures == 2 && v.Age(at(2)) == 2*time.Second && v.Value.Stats[0].TotalXactCount == 5
+			}},
+		{"a run of failures is counted from its first", []Reading{pooler("pgb1", 5, 5, 0), failed(pgb1), failed(pgb1)},
+			func(s *Snapshot) bool { return s.Poolers[0].View.Since.Equal(at(1)) }},
+		{"a success ends the run", []Reading{failed(pgb1), pooler("pgb1", 5, 5, 0)},
+			func(s *Snapshot) bool {
+				v := s.Poolers[0].View
+				return v.OK() && v.Failures == 0 && v.Since.Equal(at(1))
+			}},
+		{"rates are differences of totals, without the console's own", []Reading{pooler("pgb1", 100, 700, time.Second), pooler("pgb1", 300, 2100, 3*time.Second)},
+			func(s *Snapshot) bool {
+				r := s.Poolers[0].Rates
+				return r.Xacts == 200 && r.Queries == 1400 && r.MeanXact == 10*time.Millisecond && r.Over == time.Second
+			}},
+		{"a rate spans the failed readings between", []Reading{pooler("pgb1", 100, 700, 0), failed(pgb1), pooler("pgb1", 300, 2100, 0)},
+			func(s *Snapshot) bool { return s.Poolers[0].Rates.Xacts == 100 }},
+		{"totals that went back are a restart, and no rate", []Reading{pooler("pgb1", 300, 2100, 0), pooler("pgb1", 4, 9, 0)},
+			func(s *Snapshot) bool {
+				return s.Poolers[0].Restarted.Equal(at(1)) && s.Poolers[0].Rates == PoolerRates{}
+			}},
+		{"one reading changes one pooler", []Reading{pooler("pgb2", 1, 1, 0)},
+			func(s *Snapshot) bool { return !s.Poolers[0].View.Known() && s.Poolers[1].View.Known() }},
+		{"a node's rates are of its frontend", []Reading{stats("haproxy1", frontend(10, 0, 0)), stats("haproxy1", frontend(45, 1000, 9000))},
+			func(s *Snapshot) bool { return s.Nodes[0].Rates == NodeRates{35, 1000, 9000} }},
+		{"a HAProxy that started again has no rate", []Reading{stats("haproxy1", frontend(900, 0, 0)), stats("haproxy1", frontend(3, 0, 0))},
+			func(s *Snapshot) bool { return s.Nodes[0].Rates == NodeRates{} }},
+		{"a flap between two readings is found by HAProxy's count", []Reading{
+			stats("haproxy1", server("pgb2", haproxy.Up, 1)), stats("haproxy1", server("pgb2", haproxy.Up, 3))},
+			func(s *Snapshot) bool {
+				f := s.Nodes[0].Flaps
+				return len(f) == 1 && f[0] == Flap{"pgb2", 2, at(1)}
+			}},
+		{"what a reading saw DOWN is no missed flap", []Reading{
+			stats("haproxy1", server("pgb2", haproxy.Up, 1)), stats("haproxy1", server("pgb2", haproxy.Down, 2)), stats("haproxy1", server("pgb2", haproxy.Up, 2))},
+			func(s *Snapshot) bool { return len(s.Nodes[0].Flaps) == 0 }},
+		{"a reading of a part the inventory does not have changes no part", []Reading{pooler("pgb9", 1, 1, 0)},
+			func(s *Snapshot) bool { return len(s.Poolers) == 3 && s.Version == 1 }},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			s := First(inventory.Default())
+			for i, r := range row.readings {
+				r.At = at(float64(i))
+				s = Fold(s, r)
+			}
+			if !row.want(s) {
+				t.Errorf("nodes %+v\npoolers %+v", s.Nodes, s.Poolers)
+			}
+		})
+	}
+}
+
+func TestFoldLeavesTheSnapshotBeforeAsItWas(t *testing.T) {
+	one := Fold(First(inventory.Default()), pooler("pgb1", 1, 1, 0))
+	two := Fold(one, pooler("pgb1", 2, 2, 0))
+	if have := one.Poolers[0].View.Value.Stats[0].TotalXactCount; have != 1 {
+		t.Errorf("the snapshot before says %d now", have)
+	}
+	if &one.Nodes[0] != &two.Nodes[0] {
+		t.Error("what did not change was copied")
+	}
+}
+
+func TestHolders(t *testing.T) {
+	state := func(node string, vip bool) Reading {
+		return Reading{Source: Source{NodeStateKind, node}, At: noon, Value: haproxy.NodeState{Node: node, VIP: vip}}
+	}
+	s := First(inventory.Default())
+	s = Fold(s, state("haproxy1", true))
+	s = Fold(s, state("haproxy2", true))
+	if h := s.Holders(); len(h) != 2 {
+		t.Errorf("two nodes find the VIP at home, and the holders are %v", h)
+	}
+	s = Fold(s, failed(Source{NodeStateKind, "haproxy1"}))
+	if h := s.Holders(); len(h) != 1 || h[0] != "haproxy2" {
+		t.Errorf("a node that does not answer is no evidence, and the holders are %v", h)
+	}
+}
+
+// BenchmarkFold is one second of a large cluster: 2 nodes with 50 servers each, and 50 poolers.
+func BenchmarkFold(b *testing.B) {
+	inv := inventory.Default()
+	var readings []Reading
+	var rows []haproxy.Row
+	inv.PgBouncer.Poolers = nil
+	for i := range 50 {
+		name := "pgb" + string(rune('a'+i/26)) + string(rune('a'+i%26))
+		inv.PgBouncer.Poolers = append(inv.PgBouncer.Poolers, inventory.Node{Name: name})
+		rows = append(rows, server(name, haproxy.Up, 0))
+		readings = append(readings, pooler(name, 1, 1, 0))
+	}
+	for _, n := range inv.HAProxy.Nodes {
+		readings = append(readings, stats(n.Name, rows...))
+	}
+	s := First(inv)
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, r := range readings {
+			s = Fold(s, r)
+		}
+	}
+}
