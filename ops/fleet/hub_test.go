@@ -72,7 +72,8 @@ func poll(t *testing.T, span time.Duration, probes ...probe) []Reading {
 	alarm := newAlarm()
 	for _, pr := range probes {
 		wg.Go(func() {
-			parts.loop(ctx, pr, 0, alarm, func(r Reading) {
+			first := time.Duration(pr.phase * float64(time.Second))
+			parts.loop(ctx, pr, first, alarm, func(r Reading) {
 				mu.Lock()
 				defer mu.Unlock()
 				out = append(out, r)
@@ -120,20 +121,11 @@ func TestNewsFromOneSourceHasTheOthersReadAtOnce(t *testing.T) {
 			return PoolerView{}, nil
 		}}
 		var asked []time.Duration
-		other := probe{source: Source{PoolerKind, "other"}, every: 10 * time.Second / 11, read: func(context.Context) (any, error) {
+		other := probe{source: Source{PoolerKind, "other"}, every: time.Second, phase: 0.5, read: func(context.Context) (any, error) {
 			asked = append(asked, time.Since(began))
 			return PoolerView{}, nil
 		}}
-		other.every = time.Second
-		// The other one's turn is half an interval later.
-		late := other
-		late.read = func(ctx context.Context) (any, error) {
-			if time.Since(began) == 0 {
-				time.Sleep(500 * time.Millisecond)
-			}
-			return other.read(ctx)
-		}
-		poll(t, 3*time.Second+400*time.Millisecond, breaks, late)
+		poll(t, 3*time.Second+400*time.Millisecond, breaks, other)
 		at, again := false, false
 		for _, d := range asked {
 			at = at || d == 3*time.Second
