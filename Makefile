@@ -26,7 +26,7 @@ watch: build ## the chain, drawn anew every second
 
 build:
 	@mkdir -p bin
-	@go build $(GOFLAGS_BUILD) -o bin/ ./ops/weir
+	@go build $(GOFLAGS_BUILD) -o bin/ ./ops/weir ./ops/monitor
 
 deps: ## install what is missing, and say what
 	@ops/lab/deps.sh $(DEBS)

@@ -66,12 +66,9 @@ type plan struct {
 	Hosts    []render.Host // the cluster, and the client machine
 	Forwards []Forward     // in the order of the listeners the switch inherits
 	Rootfs   string
-	Bin      string // programs built here, mounted read-only at BinDir in every host
+	Bin      string // programs built here, mounted read-only at render.Programs in every host
 	Files    uint64 // open files a process may have
 }
-
-// BinDir is where hosts find the programs of this project.
-const BinDir = "/usr/local/lib/weir"
 
 // ClientHost is the machine of the lab that applications, pgbench and psql run on.
 const ClientHost = "client"

@@ -125,7 +125,7 @@ func mountHost(s *hostSpec) error {
 	if err := bind(s.Logs, in("/var/log/weir"), false); err != nil {
 		return err
 	}
-	if err := bind(s.Bin, in(BinDir), true); err != nil {
+	if err := bind(s.Bin, in(render.Programs), true); err != nil {
 		return err
 	}
 	return changeRoot(root)

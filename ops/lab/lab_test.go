@@ -54,7 +54,7 @@ func TestALabKeepsSuperusersOutSurvivesACrashAndLeavesNothing(t *testing.T) {
 	})
 
 	t.Run("it comes back with its data", func(t *testing.T) {
-		already, err := w.lab.Up(ctx, lab.Config{Inventory: inv, Bin: t.TempDir(), Say: t.Logf})
+		already, err := w.lab.Up(ctx, lab.Config{Inventory: inv, Bin: programs(t), Say: t.Logf})
 		if err != nil || already {
 			t.Fatalf("up again: already %v, %v", already, err)
 		}
@@ -68,7 +68,7 @@ func TestALabKeepsSuperusersOutSurvivesACrashAndLeavesNothing(t *testing.T) {
 
 	t.Run("a second up changes nothing and is quick", func(t *testing.T) {
 		began := time.Now()
-		already, err := w.lab.Up(ctx, lab.Config{Inventory: inv, Bin: binOf(t, w.lab), Say: t.Logf})
+		already, err := w.lab.Up(ctx, lab.Config{Inventory: inv, Bin: programs(t), Say: t.Logf})
 		if err != nil || !already || time.Since(began) > 10*time.Second {
 			t.Fatalf("already %v, %v, after %s", already, err, time.Since(began))
 		}
@@ -78,7 +78,7 @@ func TestALabKeepsSuperusersOutSurvivesACrashAndLeavesNothing(t *testing.T) {
 		other := inventory.Default()
 		other.Postgres.SuperusersThroughVIP = false
 		other.PgBouncer.PoolSize = 20
-		_, err := w.lab.Up(ctx, lab.Config{Inventory: other, Bin: binOf(t, w.lab), Say: t.Logf})
+		_, err := w.lab.Up(ctx, lab.Config{Inventory: other, Bin: programs(t), Say: t.Logf})
 		if err == nil || !strings.Contains(err.Error(), "changed since") {
 			t.Fatalf("got %v", err)
 		}
@@ -106,7 +106,7 @@ func TestATakenPortIsNamedWithItsHolderAndTheVariable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Purge()
-	_, err = l.Up(t.Context(), lab.Config{Inventory: inventory.Default(), Bin: t.TempDir(), Say: t.Logf,
+	_, err = l.Up(t.Context(), lab.Config{Inventory: inventory.Default(), Bin: programs(t), Say: t.Logf,
 		Forwards: []lab.Forward{{Name: "SQL", Listen: ln.Addr().String(), Target: "192.168.1.100:5432", Variable: "WEIR_SQL_PORT"}}})
 	if err == nil {
 		l.Down(context.Background())
@@ -135,18 +135,6 @@ func connectAs(t *testing.T, ctx context.Context, w *world, role, password, data
 	}
 	t.Cleanup(func() { conn.Close(context.Background()) })
 	return conn
-}
-
-// binOf is the directory of programs that the running lab was started with.
-func binOf(t *testing.T, l *lab.Lab) string {
-	t.Helper()
-	body, err := os.ReadFile(filepath.Join(l.Dir, "plan.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, after, _ := strings.Cut(string(body), `"Bin":"`)
-	bin, _, _ := strings.Cut(after, `"`)
-	return bin
 }
 
 // trace counts what shows of a lab outside it.

@@ -25,7 +25,11 @@ func TestMain(m *testing.M) {
 	if lab.Hidden() {
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if dir, err := buildPrograms(); err == nil {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
 }
 
 // TestScripts runs what happens in testdata on one lab. A script leaves the chain as it found it:

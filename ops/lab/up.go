@@ -26,7 +26,8 @@ import (
 // Config is what a lab is started with.
 type Config struct {
 	Inventory *inventory.Inventory
-	Bin       string               // programs built here, to be found at BinDir in every host
+	Bin       string               // programs built here, to be found at render.Programs in every host
+	Monitor   map[string]string    // settings of the monitor: where Slack is, for one
 	Forwards  []Forward            // ports of the outside loopback; none for a lab of a test
 	Say       func(string, ...any) // progress, a line each
 }
@@ -96,7 +97,7 @@ func (l *Lab) plan(cfg Config) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	hosts, err := render.Hosts(cfg.Inventory, secrets, files)
+	hosts, err := render.Hosts(cfg.Inventory, secrets, render.Place{Files: files, Monitor: cfg.Monitor})
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,28 @@ type world struct {
 	admins  map[string]*pgbouncer.Client
 }
 
+// programs builds this project's programs once, and returns their directory.
+func programs(t *testing.T) string {
+	t.Helper()
+	dir, err := buildPrograms()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+var buildPrograms = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "weir-programs-")
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.Command("go", "build", "-o", dir, "weir/ops/weir", "weir/ops/monitor").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build the programs: %w\n%s", err, out)
+	}
+	return dir, nil
+})
+
 // startWorld starts a lab of its own, with the root file system that all labs share, and removes
 // all of it after the test.
 func startWorld(t *testing.T, name string, inv *inventory.Inventory) *world {
@@ -71,7 +93,7 @@ func startWorld(t *testing.T, name string, inv *inventory.Inventory) *world {
 			t.Error(err)
 		}
 	})
-	if _, err := l.Up(t.Context(), lab.Config{Inventory: inv, Bin: t.TempDir(), Say: say}); err != nil {
+	if _, err := l.Up(t.Context(), lab.Config{Inventory: inv, Bin: programs(t), Say: say}); err != nil {
 		t.Fatal(err)
 	}
 	return connectWorld(t, l, inv)
@@ -95,11 +117,8 @@ func clearLeftovers(t *testing.T, labs string) {
 }
 
 func connectWorld(t *testing.T, l *lab.Lab, inv *inventory.Inventory) *world {
-	w := &world{t: t, lab: l, inv: inv, admins: map[string]*pgbouncer.Client{}, program: filepath.Join(t.TempDir(), "weir")}
-	out, err := exec.Command("go", "build", "-o", w.program, "weir/ops/weir").CombinedOutput()
-	if err != nil {
-		t.Fatalf("build the operator's command: %v\n%s", err, out)
-	}
+	w := &world{t: t, lab: l, inv: inv, admins: map[string]*pgbouncer.Client{}, program: filepath.Join(programs(t), "weir")}
+	var err error
 	if w.secrets, err = l.Secrets(); err != nil {
 		t.Fatal(err)
 	}

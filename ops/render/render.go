@@ -3,6 +3,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,12 +22,15 @@ type Host struct {
 	Processes []inventory.Process
 }
 
-// Hosts renders the cluster. files is how many open files a process may have at the place where
-// the files will be used; 0 takes the inventory's.
-func Hosts(inv *inventory.Inventory, s inventory.Secrets, files int) ([]Host, error) {
-	if files == 0 {
-		files = inv.HAProxy.MaxFiles
-	}
+// Place is where the files will be used, as far as that shows in them.
+type Place struct {
+	Files   int               // open files a process may have there; 0 takes the inventory's
+	Monitor map[string]string // settings of the monitor beside its own: where Slack is, for one
+}
+
+// Hosts renders the cluster.
+func Hosts(inv *inventory.Inventory, s inventory.Secrets, place Place) ([]Host, error) {
+	files := cmp.Or(place.Files, inv.HAProxy.MaxFiles)
 	var hosts []Host
 	for _, n := range inv.HAProxy.Nodes {
 		h, err := edge(inv, n, s, files)
@@ -48,7 +52,7 @@ func Hosts(inv *inventory.Inventory, s inventory.Secrets, files int) ([]Host, er
 	}
 	return append(hosts,
 		Host{Node: inventory.Node{Name: inv.Postgres.Name, Address: inv.Postgres.Address}, Files: body, Processes: postgres.Processes(inv)},
-		Host{Node: inventory.Node{Name: inv.Monitor.Name, Address: inv.Monitor.Address}},
+		monitor(inv, s, files, place.Monitor),
 		Host{Node: inventory.Node{Name: inv.Console.Name, Address: inv.Console.Address}},
 	), nil
 }

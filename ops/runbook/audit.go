@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -57,7 +58,7 @@ const journalLimit = 2 * time.Second
 // begin makes the entry of an order. As it stands it says what is true should this process end now.
 func (r *Runbook) begin(actor Actor, o Order) Entry {
 	e := Entry{ID: r.NewID(), At: time.Now().UTC().Truncate(time.Microsecond), Actor: actor, Verb: o.Verb, Subject: o.Subject(),
-		Reason: strings.TrimSpace(o.Reason), Result: Failed, Detail: []string{"Weir ended while this was carried out: how it went is unknown"}}
+		Reason: o.Reason, Result: Failed, Detail: []string{"Weir ended while this was carried out: how it went is unknown"}}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.underway[e.ID] = true
@@ -74,7 +75,7 @@ func (r *Runbook) end(id string) {
 func (r *Runbook) close(ctx context.Context, e Entry, out Outcome) Outcome {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalLimit)
 	defer cancel()
-	out.ID, out.Took = e.ID, time.Since(e.At)
+	out.ID, out.Took = e.ID, max(0, time.Since(e.At))
 	e.Result, e.Took = out.Result, out.Took
 	e.Detail = append(append([]string{}, out.Reasons...), out.Detail...)
 	spooled := r.Spool.Save(e)
@@ -94,14 +95,8 @@ func (r *Runbook) close(ctx context.Context, e Entry, out Outcome) Outcome {
 // that ended in the middle included. Call it at start and every few seconds. The error is the last
 // of those that stay.
 func (r *Runbook) DeliverAudit(ctx context.Context) (delivered int, err error) {
-	entries, err := r.Spool.List()
+	entries, err := r.finished()
 	for _, e := range entries {
-		r.mu.Lock()
-		underway := r.underway[e.ID]
-		r.mu.Unlock()
-		if underway {
-			continue
-		}
 		if failed := r.Journal.Record(ctx, e); failed != nil {
 			err = fmt.Errorf("record audit entry %s: %w", e.ID, failed)
 			if ctx.Err() != nil {
@@ -115,6 +110,15 @@ func (r *Runbook) DeliverAudit(ctx context.Context) (delivered int, err error) {
 		delivered++
 	}
 	return delivered, err
+}
+
+// finished lists the spooled entries that nobody is writing any more. Both are read under one lock:
+// an entry listed before its order ended, and looked up after, would be delivered without its end.
+func (r *Runbook) finished() ([]Entry, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	entries, err := r.Spool.List()
+	return slices.DeleteFunc(entries, func(e Entry) bool { return r.underway[e.ID] }), err
 }
 
 // DirSpool is a Spool of one file an entry.

@@ -72,7 +72,7 @@ func inDatabase(name string) string {
 
 // checkReason looks at what is given even where none is needed: it goes into the audit.
 func (o Order) checkReason(needed bool) error {
-	n := utf8.RuneCountInString(strings.TrimSpace(o.Reason))
+	n := utf8.RuneCountInString(o.Reason)
 	switch {
 	case o.Reason == "" && !needed:
 		return nil

@@ -6,6 +6,7 @@ package runbook
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,7 +58,7 @@ type Deps struct {
 	Pauses    Pauses
 	Journal   Journal
 	Spool     Spool
-	NewID     func() string // a UUID version 7
+	NewID     func() string // a UUID version 7; called by several goroutines
 }
 
 // Runbook carries orders out. It may be used by several goroutines; orders that change the chain
@@ -99,6 +100,7 @@ type Outcome struct {
 // did not obey: the Outcome then says what was undone. What has begun is finished or undone even
 // when ctx ends.
 func (r *Runbook) Do(ctx context.Context, actor Actor, o Order) (Outcome, error) {
+	o.Reason = strings.TrimSpace(o.Reason)
 	v, err := r.admit(ctx, actor, o)
 	if err != nil {
 		return Outcome{}, err
@@ -166,13 +168,7 @@ func (r *Runbook) admit(ctx context.Context, actor Actor, o Order) (verb, error)
 func (r *Runbook) preflight(ctx context.Context, v verb, o Order) (Preflight, error) {
 	ctx, cancel := context.WithTimeout(ctx, actLimit)
 	defer cancel()
-	j := &judge{inv: r.Inventory, now: time.Now()}
-	if v.alone {
-		j.s, j.now = r.snapshot(ctx), time.Now()
-		j.acted = r.acted
-	}
-	err := v.preflight(ctx, r, j, o)
-	return j.Preflight, err
+	return v.preflight(ctx, r, o)
 }
 
 // act does it and writes it down: that it has begun, where PostgreSQL is not needed, and how it

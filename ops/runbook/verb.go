@@ -33,24 +33,24 @@ type verb struct {
 	reason    bool // must be given: it touches traffic, or keeps somebody from being told
 	alone     bool // changes the chain: one at a time, judged by a snapshot that saw the one before
 	check     func(Order, *inventory.Inventory) error
-	preflight func(context.Context, *Runbook, *judge, Order) error // adds its reasons to the judge; an error is that it could not tell
-	act       func(context.Context, *Runbook, *deed) error         // on all hosts or on none, or saying which
+	preflight func(context.Context, *Runbook, Order) (Preflight, error) // an error is that it could not tell
+	act       func(context.Context, *Runbook, *deed) error              // on all hosts or on none, or saying which
 }
 
 // verbs is every verb. What restores (ready, resume, reclaim) needs no reason and is never undone:
 // whoever ends an outage at night shall not be asked why, nor lose the half that worked.
 var verbs = map[Verb]verb{
-	Drain: {Operator, true, true, aPooler, takeOut(haproxy.Drain), setServer(haproxy.Drain)},
-	Maint: {Operator, true, true, aPooler, takeOut(haproxy.Maint), setServer(haproxy.Maint)},
-	Ready: {Operator, false, true, aPooler, putBack, ready},
+	Drain: {Operator, true, true, aPooler, judged(takeOut(haproxy.Drain)), setServer(haproxy.Drain)},
+	Maint: {Operator, true, true, aPooler, judged(takeOut(haproxy.Maint)), setServer(haproxy.Maint)},
+	Ready: {Operator, false, true, aPooler, judged((*judge).putBack), ready},
 
-	Pause:     {Operator, true, true, aPause, wouldBlock, pause},
+	Pause:     {Operator, true, true, aPause, judged((*judge).wouldBlock), pause},
 	Resume:    {Operator, false, true, pools, harmless, resume},
-	Reconnect: {Operator, true, true, pools, needsPostgres, reconnect},
-	Reload:    {Operator, true, true, aReload, everyPoolerAnswers, reload},
+	Reconnect: {Operator, true, true, pools, judged((*judge).needsPostgres), reconnect},
+	Reload:    {Operator, true, true, aReload, judged((*judge).everyPoolerAnswers), reload},
 
-	Relinquish: {Operator, true, true, aNode, moveVIP, relinquish},
-	Reclaim:    {Operator, false, true, aNode, isHeld, reclaim},
+	Relinquish: {Operator, true, true, aNode, judged((*judge).moveVIP), relinquish},
+	Reclaim:    {Operator, false, true, aNode, judged((*judge).isHeld), reclaim},
 
 	Cancel:    {Operator, true, false, aBackend, mayCancel, cancel},
 	Terminate: {Operator, true, false, aBackend, maySignal, terminate},

@@ -92,7 +92,7 @@ func (c *command) runUp(ctx context.Context, out io.Writer, l *lab.Lab, inv *inv
 	if err != nil {
 		return err
 	}
-	already, err := l.Up(ctx, lab.Config{Inventory: inv, Bin: filepath.Dir(bin), Forwards: ways, Say: say})
+	already, err := l.Up(ctx, lab.Config{Inventory: inv, Bin: filepath.Dir(bin), Monitor: monitorSettings(), Forwards: ways, Say: say})
 	if err != nil {
 		return err
 	}
@@ -105,6 +105,17 @@ func (c *command) runUp(ctx context.Context, out io.Writer, l *lab.Lab, inv *inv
 	}
 	say("a query through %s answers, in %s", inv.VIPEndpoint(), took.Round(100*time.Microsecond))
 	return c.printPlaces(out, l, inv, ways)
+}
+
+// monitorSettings are those of the caller's own environment that the monitor is to have.
+func monitorSettings() map[string]string {
+	out := map[string]string{}
+	for _, name := range []string{"SLACK_WEBHOOK_URL", "SLACK_BOT_TOKEN", "SLACK_CHANNEL", "SLACK_API_URL", "ALERT_WEBHOOK_URL", "HEARTBEAT_URL"} {
+		if value := os.Getenv(name); value != "" {
+			out[name] = value
+		}
+	}
+	return out
 }
 
 // waitQuery waits until the whole chain answers.
@@ -294,7 +305,7 @@ func (c *command) render() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			hosts, err := render.Hosts(inv, s, 0)
+			hosts, err := render.Hosts(inv, s, render.Place{})
 			if err != nil {
 				return err
 			}

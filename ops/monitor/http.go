@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// freshFor is how old the last look may be. Beyond it, the monitor does not watch any more,
+// whatever else of it runs.
+const freshFor = 5 * time.Second
+
+// health is what /healthz answers, with 200 when Status is ok and 503 when it is stale.
+type health struct {
+	Status            string         `json:"status"` // ok, stale
+	EvaluationAge     float64        `json:"evaluation_age_seconds"`
+	Version           string         `json:"version"`
+	Pending           map[string]int `json:"notifications_pending"` // by channel: slack, webhook
+	SpoolRows         int64          `json:"spool_rows"`            // incidents, events and notifications PostgreSQL has not got yet
+	SpoolSamples      int64          `json:"spool_samples"`         // times of 10 s
+	SetAside          int64          `json:"set_aside"`             // what PostgreSQL refused for good
+	OpenIncidentCount int            `json:"incidents_open"`
+}
+
+func (c collector) health(now time.Time) health {
+	seen := c.seen()
+	h := health{Status: "stale", Version: version, Pending: c.pending(), EvaluationAge: now.Sub(seen.At).Seconds(),
+		SpoolRows: c.journal.rows.Load(), SpoolSamples: c.journal.samples.Load(), SetAside: c.journal.aside.Load()}
+	if now.Sub(seen.At) <= freshFor {
+		h.Status = "ok"
+	}
+	if seen.At.IsZero() { // nothing was judged yet
+		h.EvaluationAge = -1
+	}
+	for _, i := range seen.Book.Incidents() {
+		if i.Open() {
+			h.OpenIncidentCount++
+		}
+	}
+	return h
+}
+
+// handler answers /healthz and /metrics.
+func (c collector) handler() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(c, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Timeout: 5 * time.Second}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		h := c.health(time.Now())
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		if h.Status != "ok" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		json.NewEncoder(w).Encode(h)
+	})
+	return mux
+}
+
+const heartbeatEvery = time.Minute
+
+// heartbeat calls a URL every minute while the chain is being judged: who waits for the call knows
+// that the monitor is dead when it stays away. The URL is a secret, so errors go without it.
+func heartbeat(ctx context.Context, address string, client *http.Client, fresh func() bool, log *slog.Logger) {
+	failing := false
+	for again := pause(ctx, freshFor); again; again = pause(ctx, heartbeatEvery) {
+		if !fresh() {
+			continue
+		}
+		err := beat(ctx, address, client)
+		if err != nil && !failing && ctx.Err() == nil {
+			log.Warn("heartbeat is not accepted", "error", err)
+		}
+		failing = err != nil
+	}
+}
+
+func beat(ctx context.Context, address string, client *http.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return errors.New("the URL is no URL")
+	}
+	resp, err := client.Do(req)
+	var where *url.Error
+	if errors.As(err, &where) {
+		err = where.Err
+	}
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		return errors.New("answer " + resp.Status)
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"weir/ops/fleet"
+	"weir/ops/incident"
+	"weir/ops/inventory"
+)
+
+const (
+	lookRest  = 50 * time.Millisecond  // between two looks at least: readings that come together are judged together
+	lookEvery = 250 * time.Millisecond // at least, for what depends on time alone
+	saveEvery = 10 * time.Second       // the clocks of the book, when nothing else changes it
+)
+
+// watch turns snapshots into incidents, and incidents into messages and rows.
+type watch struct {
+	inv    *inventory.Inventory
+	hub    *fleet.Hub
+	rules  incident.Rules
+	policy incident.Policy
+	wishes func() incident.Wishes
+	put    func(incident.Incident, incident.Decision, time.Time) error // keeps a message until it is delivered; the same key twice is one
+	keep   func([]incident.Transition) error                           // keeps rows until PostgreSQL has them; twice is once
+	answer func()                                                      // PostgreSQL answers again
+	log    *slog.Logger
+
+	path     string // of memory
+	memory   memory
+	saved    time.Time
+	answered bool // PostgreSQL, in the snapshot before
+	moaned   time.Time
+	seen     atomic.Pointer[sight]
+}
+
+// sight is what the last look left, for whoever asks.
+type sight struct {
+	At   time.Time
+	Book incident.Book
+}
+
+// open reads what the monitor before this one knew: it continues the same incidents.
+func (w *watch) open() error {
+	if err := load(w.path, &w.memory); err != nil {
+		return err
+	}
+	w.seen.Store(&sight{Book: w.memory.Book})
+	return nil
+}
+
+// run looks at every change until ctx ends, and writes down what it knows.
+func (w *watch) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		s, changed := w.hub.Now()
+		w.look(s, time.Now())
+		if !pause(ctx, lookRest) {
+			break
+		}
+		due := time.NewTimer(lookEvery - lookRest)
+		select {
+		case <-changed:
+		case <-due.C:
+		case <-ctx.Done():
+		}
+		due.Stop()
+	}
+	w.save(time.Now())
+}
+
+// look judges one snapshot. What was decided is on disk before anything is sent; dying anywhere in
+// here, the next monitor decides the same again, and both the outbox and the rows know it.
+func (w *watch) look(s *fleet.Snapshot, now time.Time) {
+	found := incident.Findings(s, w.inv, now)
+	book, changes := w.rules.Advance(w.memory.Book, incident.Holder(s), found, now)
+	w.memory.Book = book
+	if len(changes) > 0 {
+		w.memory.Owed = append(w.memory.Owed, changes...)
+		w.save(now)
+		for _, c := range changes {
+			w.log.Info(c.Text, "incident", c.Incident.ID, "cause", c.Incident.Cause, "change", c.Kind, "severity", c.Incident.Severity)
+		}
+	}
+	w.handOver()
+	if w.speak(now) || now.Sub(w.saved) >= saveEvery {
+		w.save(now)
+	}
+	if answers := s.Postgres.Probe.OK(); answers != w.answered {
+		w.answered = answers
+		if answers {
+			w.answer()
+		}
+	}
+	w.seen.Store(&sight{At: now, Book: w.memory.Book})
+}
+
+// handOver gives the transitions to the journal. When it cannot take them they stay owed.
+func (w *watch) handOver() {
+	if len(w.memory.Owed) == 0 {
+		return
+	}
+	if err := w.keep(w.memory.Owed); err != nil {
+		w.complain("transitions are not in the journal yet", err)
+		return
+	}
+	w.memory.Owed = nil
+}
+
+// speak hands on what is to be said, and notes it in the book. It reports whether it did.
+func (w *watch) speak(now time.Time) (said bool) {
+	wishes := w.wishes()
+	for _, i := range w.memory.Book.Incidents() {
+		d := w.policy.Speak(i, wishes, now)
+		if d.Reason == incident.None {
+			continue
+		}
+		if err := w.put(i, d, now); err != nil {
+			w.complain("messages are not in the outbox yet", err)
+			continue
+		}
+		w.memory.Book = w.memory.Book.Note(i, d, now)
+		said = true
+	}
+	return said
+}
+
+// save writes the memory. A disk that cannot take it is no reason to keep silent: better told twice
+// after a restart than not at all.
+func (w *watch) save(now time.Time) {
+	w.saved = now
+	if err := save(w.path, w.memory); err != nil {
+		w.log.Error("what the monitor knows is not on disk", "error", err)
+	}
+}
+
+// complain logs what is tried again with every look, and not with every look.
+func (w *watch) complain(what string, err error) {
+	if time.Since(w.moaned) >= saveEvery {
+		w.moaned = time.Now()
+		w.log.Error(what, "error", err)
+	}
+}
+
+// pause waits, and reports whether it was to the end.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

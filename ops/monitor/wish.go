@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"weir/ops/incident"
+	"weir/queries"
+)
+
+const (
+	wishEvery = 3 * time.Second
+	wishLimit = 2 * time.Second
+)
+
+// wishes are the silences and acknowledgements that people gave. While PostgreSQL is away, and
+// after a restart, they are those that were read last.
+type wishes struct {
+	path string
+	db   queries.DBTX
+	log  *slog.Logger
+	last atomic.Pointer[incident.Wishes]
+}
+
+func (w *wishes) open() error {
+	var last incident.Wishes
+	if err := load(w.path, &last); err != nil {
+		return err
+	}
+	w.last.Store(&last)
+	return nil
+}
+
+func (w *wishes) now() incident.Wishes { return *w.last.Load() }
+
+// run reads them again and again until ctx ends, once the tables are there.
+func (w *wishes) run(ctx context.Context, ready <-chan struct{}) {
+	select {
+	case <-ready:
+	case <-ctx.Done():
+		return
+	}
+	for again := true; again; again = pause(ctx, wishEvery) {
+		w.read(ctx) // failing, it keeps those of before; that PostgreSQL is away is said by others
+	}
+}
+
+func (w *wishes) read(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, wishLimit)
+	defer cancel()
+	silences, err := query.SilenceListCurrent(ctx, w.db, time.Now())
+	if err != nil {
+		return err
+	}
+	open, err := query.IncidentListOpen(ctx, w.db)
+	if err != nil {
+		return err
+	}
+	next := asWishes(silences, open)
+	if reflect.DeepEqual(next, w.now()) {
+		return nil
+	}
+	w.last.Store(&next)
+	if err := save(w.path, next); err != nil {
+		w.log.Error("silences and acknowledgements are not on disk", "error", err)
+		return err
+	}
+	return nil
+}
+
+func asWishes(silences []queries.Silence, open []queries.Incident) incident.Wishes {
+	var w incident.Wishes
+	for _, s := range silences {
+		w.Silences = append(w.Silences, incident.Silence{Cause: s.Cause, Subject: s.Subject, From: s.StartsAt.UTC(), Until: s.EndsAt.UTC()})
+	}
+	for _, i := range open {
+		if i.AcknowledgedAt == nil {
+			continue
+		}
+		if w.Acknowledged == nil {
+			w.Acknowledged = map[string]bool{}
+		}
+		w.Acknowledged[i.ID] = true
+	}
+	return w
+}
