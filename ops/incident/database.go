@@ -51,7 +51,7 @@ func (e *examination) down() {
 	f := Finding{
 		Cause: string(PostgresDown), Kind: PostgresDown, Subject: name, Severity: Critical,
 		Title:    "PostgreSQL down",
-		Impact:   fmt.Sprintf("Every query waits in the poolers and fails after 2 min. %s clients are connected.", thousands(e.clients())),
+		Impact:   fmt.Sprintf("No query is answered: those that ran are lost, new ones fail. %s clients are connected.", thousands(e.clients())),
 		Evidence: evidence,
 		Action:   "On " + name + ": `systemctl status weir-postgres`, `journalctl -u weir-postgres -n 50`, then `systemctl restart weir-postgres`.",
 		Explains: []string{string(PostgresUnreachable), string(PostgresUnseen), string(ClientsWaiting), string(ConnectionsHigh),

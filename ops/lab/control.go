@@ -170,6 +170,26 @@ func (l *Lab) Dialer(host string) (func(ctx context.Context, network, address st
 	}, nil
 }
 
+// Listen listens inside the lab's network, at an address of the switch (Gateway).
+func (l *Lab) Listen(ctx context.Context, address string) (net.Listener, error) {
+	pid := l.switchPID()
+	if pid == 0 {
+		return nil, ErrDown
+	}
+	there, err := netns.GetFromPid(pid)
+	if err != nil {
+		return nil, ErrDown
+	}
+	defer there.Close()
+	back, err := enterNetwork(there)
+	if err != nil {
+		return nil, fmt.Errorf("enter the lab's network: %w", err)
+	}
+	defer back()
+	var lc net.ListenConfig
+	return lc.Listen(ctx, "tcp4", address)
+}
+
 // dialIn makes a connection whose socket belongs to the network namespace of a process. A socket
 // stays where it was made, so only the one thread that makes it has to go there and come back.
 func dialIn(ctx context.Context, pid int, network, address string) (net.Conn, error) {

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 // the next one refuses to start otherwise.
 func TestScripts(t *testing.T) {
 	w := startWorld(t, "scripts", nil)
-	testscript.RunT(oneByOne{t}, testscript.Params{Dir: "testdata", Cmds: w.verbs(), Setup: w.setup})
+	testscript.RunT(oneByOne{t}, testscript.Params{Dir: "testdata/chain", Cmds: w.verbs(), Setup: w.setup})
 }
 
 // oneByOne keeps scripts from running at the same time: they share one lab, and break it.
@@ -52,12 +52,18 @@ func (oneByOne) Verbose() bool { return testing.Verbose() }
 
 // setup makes sure that a script begins with everything serving.
 func (w *world) setup(env *testscript.Env) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	if err := w.settle(ctx); err != nil {
 		return fmt.Errorf("the chain is not whole before this script: %w", err)
 	}
-	s := &script{world: w, env: env}
+	s := &script{world: w, env: env, acted: time.Now()}
+	if w.slack != nil {
+		if err := w.forget(ctx); err != nil {
+			return err
+		}
+		s.postsBefore = w.slack.channel()
+	}
 	env.Values[scriptKey{}] = s
 	env.Defer(s.end)
 	s.setRoles(ctx, env.Setenv)
@@ -74,6 +80,9 @@ type script struct {
 	results []bench.GapResult
 	crowd   *crowd
 	watch   *holderWatch
+
+	acted       time.Time // when the last order was given
+	postsBefore int       // messages in the channel before the script
 }
 
 func (s *script) end() {
@@ -129,6 +138,14 @@ func (w *world) mend() {
 //	pause | resume                                            every pooler
 //	sql QUERY | prepared N | cancel N | login ROLE refused    through the VIP
 //	stats WITH|WITHOUT-PASSWORD CODE                          the statistics page of both nodes
+//	server ready|drain|maint POOLER                           an operator's order on both nodes
+//	slack ok|429|500|hang                                     how the Slack that the monitor tells answers
+//	tells LIMIT EVENT CAUSE [late]                            the next thing told
+//	maybe DURATION EVENT CAUSE                                the next thing told, if anything is
+//	channel LIMIT TEXT                                        a message in the channel begins so
+//	quiet DURATION                                            nothing is told
+//	posts N                                                   messages in the channel so far
+//	rows QUERY                                                becomes true in Weir's own database
 func (w *world) verbs() map[string]func(*testscript.TestScript, bool, []string) {
 	verbs := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, do := range map[string]func(*script, context.Context, []string) error{
@@ -138,6 +155,9 @@ func (w *world) verbs() map[string]func(*testscript.TestScript, bool, []string) 
 		"pause": (*script).pause, "resume": (*script).resume, "hold": (*script).hold,
 		"sql": (*script).sql, "prepared": (*script).prepared, "cancel": (*script).cancel, "login": (*script).login,
 		"stats": (*script).stats, "holders": (*script).watchHolders,
+		"slack": (*script).doSlack, "tells": (*script).tells, "quiet": (*script).quiet, "posts": (*script).posts,
+		"maybe": (*script).maybe, "channel": (*script).channelSays,
+		"server": (*script).server, "rows": (*script).rows,
 	} {
 		verbs[name] = func(ts *testscript.TestScript, neg bool, args []string) {
 			s := ts.Value(scriptKey{}).(*script)
@@ -192,6 +212,7 @@ func (s *script) watchHolders(_ context.Context, args []string) error {
 // weir runs the operator's command on this lab, as a person would.
 func (s *script) weir(ctx context.Context, args []string) error {
 	s.logf("%s", strings.Join(args, " "))
+	s.acted = time.Now()
 	args = append([]string{"--home", s.lab.Home, "--lab", s.lab.Name}, args[1:]...)
 	out, err := exec.CommandContext(ctx, s.program, args...).CombinedOutput()
 	if err != nil {
@@ -265,7 +286,7 @@ func (s *script) measure(ctx context.Context, args []string) error {
 // lines are the verbs that measure understands.
 func (s *script) lines() map[string]func(context.Context, []string) error {
 	return map[string]func(context.Context, []string) error{
-		"weir": s.weir, "until": s.until, "stays": s.stays, "gap": s.doGap, "hold": s.hold,
+		"weir": s.weir, "tells": s.tells, "until": s.until, "stays": s.stays, "gap": s.doGap, "hold": s.hold,
 	}
 }
 

@@ -151,7 +151,7 @@ func (s *supervisor) becomeReady(u *unit, pid int, gone <-chan struct{}) {
 	if len(u.spec.After) > 0 {
 		if how, err := s.start(u.spec.After, u, "").wait(); err != nil || how != "exit 0" {
 			s.note(u, fmt.Sprintf("%s: %s", u.spec.After[0], describe(how, err)))
-			syscall.Kill(pid, syscall.SIGTERM) // started again, and with it the command
+			syscall.Kill(pid, stopSignal(u.spec)) // started again, and with it the command, as ExecStartPost= does
 			return
 		}
 	}

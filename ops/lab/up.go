@@ -134,6 +134,13 @@ func ownAddresses(inv *inventory.Inventory) (client, gateway netip.Addr, err err
 	return free[0], free[1], nil
 }
 
+// Gateway is the switch's own address in a lab of this inventory: where something that the hosts are
+// to reach can listen.
+func Gateway(inv *inventory.Inventory) (netip.Addr, error) {
+	_, gateway, err := ownAddresses(inv)
+	return gateway, err
+}
+
 // clientFiles let psql and pgbench on the client machine connect without a password typed.
 func clientFiles(inv *inventory.Inventory, s inventory.Secrets) []inventory.File {
 	pass := fmt.Sprintf("%s:*:*:postgres:%s\n%s:*:*:postgres:%s\n", inv.VIP.Address, s.Postgres, "*", s.Postgres)

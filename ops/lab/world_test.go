@@ -40,6 +40,8 @@ type world struct {
 	secrets inventory.Secrets
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	parts   *fleet.Parts
+	gateway string     // the switch's own address
+	slack   *fakeSlack // nil where nobody is told
 	admins  map[string]*pgbouncer.Client
 }
 
@@ -69,6 +71,12 @@ var buildPrograms = sync.OnceValues(func() (string, error) {
 // all of it after the test.
 func startWorld(t *testing.T, name string, inv *inventory.Inventory) *world {
 	t.Helper()
+	return startWorldWith(t, name, inv, func(string) map[string]string { return nil })
+}
+
+// startWorldWith gives the monitor settings, which may name the switch's own address.
+func startWorldWith(t *testing.T, name string, inv *inventory.Inventory, settings func(gateway string) map[string]string) *world {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("the lab needs root: make test runs everything through sudo")
 	}
@@ -93,10 +101,17 @@ func startWorld(t *testing.T, name string, inv *inventory.Inventory) *world {
 			t.Error(err)
 		}
 	})
-	if _, err := l.Up(t.Context(), lab.Config{Inventory: inv, Bin: programs(t), Say: say}); err != nil {
+	gateway, err := lab.Gateway(inv)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return connectWorld(t, l, inv)
+	cfg := lab.Config{Inventory: inv, Bin: programs(t), Monitor: settings(gateway.String()), Say: say}
+	if _, err := l.Up(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	w := connectWorld(t, l, inv)
+	w.gateway = gateway.String()
+	return w
 }
 
 // clearLeftovers removes the labs of test programs that were killed before they could.
@@ -336,12 +351,16 @@ func (w *world) answersAt(ctx context.Context, endpoint string) error {
 		return err
 	}
 	cfg.Database = "weir"
-	conn, err := pgx.ConnectConfig(ctx, cfg)
+	conn, err := connectConfig(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx)
 	return conn.Ping(ctx)
+}
+
+func connectConfig(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
+	return pgx.ConnectConfig(ctx, cfg)
 }
 
 func (w *world) config(role, password string) (*pgx.ConnConfig, error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"weir/ops/incident"
 	"weir/queries"
@@ -51,7 +52,7 @@ type journal struct {
 // openJournal opens or makes the file. Only one process can: the others get an error after a second.
 func openJournal(path string) (*journal, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bbolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("open journal %s: another monitor uses it", path)
 	}
 	if err != nil {

@@ -28,7 +28,7 @@ func (m metric[T]) send(out chan<- prometheus.Metric, of T, labels ...string) {
 	out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(of), labels...)
 }
 
-// Sections of a HAProxy configuration that have statistics.
+// Sections of a HAProxy configuration that have statistics; each stands at the place of its kind.
 var sections = []struct {
 	kind   haproxy.Kind
 	name   string

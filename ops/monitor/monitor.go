@@ -44,46 +44,50 @@ type monitor struct {
 }
 
 // newMonitor opens what the monitor needs: its state, its port. Nothing is asked or sent yet.
-func newMonitor(s settings, dial fleet.Dial, log *slog.Logger) (m *monitor, err error) {
-	m = &monitor{settings: s, log: log, hub: fleet.NewHub(fleet.First(s.inventory)), client: &http.Client{}}
-	defer func() {
-		if err != nil {
-			m.close()
-		}
-	}()
-	if err := makeState(s.state); err != nil {
+func newMonitor(s settings, dial fleet.Dial, log *slog.Logger) (*monitor, error) {
+	m := &monitor{settings: s, log: log, hub: fleet.NewHub(fleet.First(s.inventory)), client: &http.Client{}}
+	if err := m.open(dial); err != nil {
+		m.close()
 		return nil, err
+	}
+	return m, nil
+}
+
+func (m *monitor) open(dial fleet.Dial) (err error) {
+	s := m.settings
+	if err := makeState(s.state); err != nil {
+		return err
 	}
 	// The journal's lock keeps a second monitor from the same state: so it is opened first.
 	if m.journal, err = openJournal(filepath.Join(s.state, "journal.db")); err != nil {
-		return nil, err
+		return err
 	}
 	if err := m.openPoster(); err != nil {
-		return nil, err
+		return err
 	}
 	s.database.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) { return dial(ctx, network, addr) }
 	if m.pool, err = pgxpool.NewWithConfig(context.Background(), s.database); err != nil {
-		return nil, fmt.Errorf("prepare for the database: %w", err)
+		return fmt.Errorf("prepare for the database: %w", err)
 	}
-	m.record = newRecord(m.journal, m.pool, log)
-	m.wishes = &wishes{path: filepath.Join(s.state, "wishes.json"), db: m.pool, log: log}
+	m.record = newRecord(m.journal, m.pool, m.log)
+	m.wishes = &wishes{path: filepath.Join(s.state, "wishes.json"), db: m.pool, log: m.log}
 	if err := m.wishes.open(); err != nil {
-		return nil, err
+		return err
 	}
 	m.watch = m.newWatch()
 	if err := m.watch.open(); err != nil {
-		return nil, err
+		return err
 	}
 	if m.parts, err = fleet.NewParts(s.inventory, s.secrets, s.processes, dial); err != nil {
-		return nil, err
+		return err
 	}
 	if m.runbook, err = m.newRunbook(dial); err != nil {
-		return nil, err
+		return err
 	}
 	if m.listener, err = net.Listen("tcp", s.listen); err != nil {
-		return nil, fmt.Errorf("listen for /healthz and /metrics: %w", err)
+		return fmt.Errorf("listen for /healthz and /metrics: %w", err)
 	}
-	return m, nil
+	return nil
 }
 
 // newID makes a UUID of version 7: in the order of time.

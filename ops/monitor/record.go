@@ -35,11 +35,12 @@ type record struct {
 	answers chan struct{} // PostgreSQL answers again: try at once
 	ready   chan struct{} // closed when the tables are there
 	log     *slog.Logger
-	away    time.Time // since when it does not work; zero while it does
+	retry   time.Duration // the first wait after a failure; each is twice as long as the one before
+	away    time.Time     // since when it does not work; zero while it does
 }
 
 func newRecord(j *journal, pool *pgxpool.Pool, log *slog.Logger) *record {
-	return &record{journal: j, pool: pool, answers: make(chan struct{}, 1), ready: make(chan struct{}), log: log}
+	return &record{journal: j, pool: pool, answers: make(chan struct{}, 1), ready: make(chan struct{}), log: log, retry: retryFirst}
 }
 
 // answer says that PostgreSQL answers again. It never blocks.
@@ -52,7 +53,7 @@ func (r *record) answer() {
 
 // run writes until ctx ends. After a failure it waits, longer each time, or until answer is called.
 func (r *record) run(ctx context.Context) {
-	wait := retryFirst
+	wait := r.retry
 	for ctx.Err() == nil {
 		err := r.write(ctx)
 		if ctx.Err() != nil {
@@ -60,7 +61,7 @@ func (r *record) run(ctx context.Context) {
 		}
 		r.tell(err)
 		if err == nil {
-			wait = retryFirst
+			wait = r.retry
 			select {
 			case <-r.journal.added:
 			case <-ctx.Done():
@@ -72,7 +73,7 @@ func (r *record) run(ctx context.Context) {
 		select {
 		case <-again.C:
 		case <-r.answers:
-			wait = retryFirst
+			wait = r.retry
 		case <-ctx.Done():
 		}
 		again.Stop()

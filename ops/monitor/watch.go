@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +30,9 @@ type watch struct {
 	answer func()                                                      // PostgreSQL answers again
 	log    *slog.Logger
 
-	path     string // of memory
+	settled  bool      // what is found counts
+	until    time.Time // when it counts at the latest
+	path     string    // of memory
 	memory   memory
 	saved    time.Time
 	answered bool // PostgreSQL, in the snapshot before
@@ -49,7 +52,32 @@ func (w *watch) open() error {
 		return err
 	}
 	w.seen.Store(&sight{Book: w.memory.Book})
+	w.settled = len(w.memory.Book.Incidents()) > 0 // what was open is not forgotten for a moment
 	return nil
+}
+
+// A monitor that starts gives a chain that is starting as well its time, as when a whole site gets
+// its power back: that is no outage yet. And one that was blind sees the parts come back one by one.
+const (
+	startGrace = 15 * time.Second
+	blindGrace = 5 * time.Second
+)
+
+// isSettled reports whether what is found counts: from when the chain was whole, or had its time.
+func (w *watch) isSettled(s *fleet.Snapshot, found []incident.Finding, now time.Time) bool {
+	// Before every part was asked once it is unsure whether it is blind: that is no blindness to come back from.
+	if slices.ContainsFunc(found, func(f incident.Finding) bool { return f.Kind == incident.MonitorBlind && !f.Unsure }) {
+		w.settled, w.until = false, now.Add(blindGrace)
+		return true
+	}
+	if w.until.IsZero() {
+		w.until = now.Add(startGrace)
+	}
+	if !w.settled {
+		whole := len(found) == 0 && s.VIP.Through.OK() && s.Postgres.Probe.OK() && len(s.Heard()) == len(s.Nodes)
+		w.settled = whole || !now.Before(w.until)
+	}
+	return w.settled
 }
 
 // run looks at every change until ctx ends, and writes down what it knows.
@@ -75,6 +103,10 @@ func (w *watch) run(ctx context.Context) {
 // here, the next monitor decides the same again, and both the outbox and the rows know it.
 func (w *watch) look(s *fleet.Snapshot, now time.Time) {
 	found := incident.Findings(s, w.inv, now)
+	if !w.isSettled(s, found, now) {
+		w.seen.Store(&sight{At: now, Book: w.memory.Book})
+		return
+	}
 	book, changes := w.rules.Advance(w.memory.Book, incident.Holder(s), found, now)
 	w.memory.Book = book
 	if len(changes) > 0 {

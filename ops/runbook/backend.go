@@ -81,7 +81,7 @@ func (s Sessions) signal(ctx context.Context, sql string, args ...any) error {
 	var refused *pgconn.PgError
 	switch {
 	case errors.As(err, &refused) && refused.Code == "42501": // insufficient_privilege
-		return fault.Wrap(fault.Forbidden, err, "PostgreSQL lets Weir not touch backend %v: %s", args[0], refused.Message)
+		return fault.Wrap(fault.Forbidden, err, "PostgreSQL does not let Weir touch backend %v: %s.", args[0], refused.Message)
 	case err != nil:
 		return fault.Wrap(fault.Unavailable, err, "Whether backend %v was reached is unknown.", args[0])
 	case !done:

@@ -19,6 +19,12 @@ import (
 	"weir/ops/postgres"
 )
 
+var (
+	_ Node   = (*haproxy.Client)(nil)
+	_ Pooler = (*pgbouncer.Client)(nil)
+	_ Fleet  = (*fleet.Hub)(nil)
+)
+
 var inv = inventory.Default()
 
 var operator = Actor{Kind: User, ID: 7, Name: "ada@example.org", Role: Operator}
@@ -124,6 +130,7 @@ type fakeNode struct {
 	down  map[string]bool // poolers that are DOWN
 	dead  bool            // answers nothing
 	deaf  bool            // answers, and obeys no order
+	hung  bool            // answers, and takes for ever over an order
 	after func()          // runs after the next order
 }
 
@@ -157,6 +164,9 @@ func (n *fakeNode) Stats(context.Context) (haproxy.Stats, error) {
 }
 
 func (n *fakeNode) SetServer(ctx context.Context, backend, server string, to haproxy.Admin) error {
+	if n.hung {
+		<-ctx.Done()
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -203,6 +213,7 @@ type fakePooler struct {
 	databases map[string]bool // paused
 	clients   int64
 	dead      bool
+	lies      bool          // says it paused
 	gate      chan struct{} // a PAUSE waits for it: somebody is idle in a transaction
 	before    func()        // runs before the next PAUSE
 }
@@ -248,7 +259,7 @@ func (p *fakePooler) Pause(ctx context.Context, database string) error {
 		case <-ctx.Done():
 		}
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || p.lies {
 		return ctx.Err()
 	}
 	return p.order("PAUSE", database, true)

@@ -62,6 +62,15 @@ func TestAPauseThatOnePoolerCannotFollowIsUndoneEverywhere(t *testing.T) {
 	})
 }
 
+func TestAPauseIsNotBelievedUntilItIsSeen(t *testing.T) {
+	world := newChain()
+	world.poolers["pgb2"].lies = true
+	_, err := world.runbook().Do(t.Context(), operator, Order{Verb: Pause, Reason: "a test"})
+	if fault.CodeOf(err) != fault.Unavailable || world.poolers["pgb1"].whole || len(world.pauses.list) > 0 {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestAPoolerThatCannotBeResumedKeepsItsRecordForTheMonitor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := newChain()
@@ -195,9 +204,11 @@ func TestPausesEndInTimeWhilePostgreSQLIsAway(t *testing.T) {
 	if world.poolers["pgb2"].whole {
 		t.Error("pgb2 is paused")
 	}
-	if again, _ := monitor.ExpirePauses(t.Context(), out.Expires.Add(time.Second)); len(again.Ended) > 0 {
+	world.poolers["pgb2"].whole = true // by hand: the record that ended is not this one's
+	if again, _ := monitor.ExpirePauses(t.Context(), out.Expires.Add(time.Second)); len(again.Ended) > 0 || !world.poolers["pgb2"].whole {
 		t.Errorf("it ended them again: %v", again.Ended)
 	}
+	world.poolers["pgb2"].whole = false
 	world.pauses.err = nil
 	if _, err := monitor.ExpirePauses(t.Context(), out.Expires.Add(2*time.Second)); err != nil || len(world.pauses.list) > 0 {
 		t.Errorf("the records stay when PostgreSQL is back: %v %v", world.pauses.list, err)

@@ -115,7 +115,7 @@ func takeOut(to haproxy.Admin) func(*judge, Order) {
 				j.no("%s does not know %s: its configuration is not that of the inventory.", n.Name, o.Host)
 				continue
 			}
-			same = same && row.Admin == to
+			same = same && row.Admin == to && len(row.Disagree) == 0
 			if to == haproxy.Drain && !row.State.Serving() && row.Admin == haproxy.Ready {
 				hidden = append(hidden, n.Name)
 			}

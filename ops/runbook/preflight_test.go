@@ -170,6 +170,10 @@ func TestThePreflightGivesEveryReasonWhyAnOrderWouldHurt(t *testing.T) {
 					view(s, p, func(v *fleet.PoolerView) { v.Pools[0].SvActive = 0 })
 				}
 			}, nil},
+		{"nor does one in another database", Order{Verb: Pause, Database: "other"},
+			func(s *fleet.Snapshot) {
+				s.Postgres.Probe.Value.IdleInTransaction, s.Postgres.Probe.Value.LongestIdleInXact = 1, 40*time.Second
+			}, nil},
 		{"without PostgreSQL's word nobody knows what blocks a pause", pauseAll,
 			func(s *fleet.Snapshot) { s.Postgres.Probe.Err = errDead },
 			[]string{"postgres does not answer."}},

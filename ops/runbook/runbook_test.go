@@ -93,6 +93,7 @@ func succeeds(t *testing.T, name Verb, order Order) {
 	world.backends[42] = Backend{PID: 42, Type: "client backend", User: "app", State: "active"}
 	world.nodes["haproxy2"].state.Hold = name == Reclaim
 	world.poll()
+	time.Sleep(1234 * time.Nanosecond) // of the bubble's time, which is whole
 	out, err := world.runbook().Do(t.Context(), operator, order)
 	if err != nil || out.Result != OK || out.AuditPending {
 		t.Fatalf("%+v %v", out, err)
@@ -198,6 +199,21 @@ func TestWhenOneHAProxyDoesNotObeyTheOtherIsPutBackAsItWas(t *testing.T) {
 	}
 }
 
+func TestWhenOneHAProxyTakesForEverTheOtherIsPutBackAllTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := newChain()
+		world.nodes["haproxy2"].hung = true
+		began := time.Now()
+		_, err := world.runbook().Do(t.Context(), operator, Order{Verb: Drain, Host: "pgb2", Reason: "a test"})
+		if fault.CodeOf(err) != fault.Unavailable || time.Since(began) != actLimit+undoLimit {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		if is := world.nodes["haproxy1"].admin["pgb2"]; is != haproxy.Ready {
+			t.Errorf("haproxy1 has it in %s", is)
+		}
+	})
+}
+
 func TestNothingIsOrderedWhenAHAProxyDiedAfterTheLastPoll(t *testing.T) {
 	world := newChain()
 	world.nodes["haproxy2"].dead = true
@@ -270,6 +286,23 @@ func TestAfterAnOrderNothingIsJudgedByWhatWasSeenBeforeIt(t *testing.T) {
 		_, err := r.Do(t.Context(), operator, Order{Verb: Drain, Host: "pgb3", Reason: "a test"})
 		if fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "too old to judge") || time.Since(began) != maxAge(inv) {
 			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+	})
+}
+
+func TestWhoeverCannotWaitForTheNextPollIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := newChain() // nobody polls
+		r := world.runbook()
+		time.Sleep(time.Second)
+		if _, err := r.Do(t.Context(), operator, Order{Verb: Drain, Host: "pgb2", Reason: "a test"}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := r.Do(ctx, operator, Order{Verb: Drain, Host: "pgb3", Reason: "a test"})
+		if fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "haproxy1 was not heard since the order before this one.") {
+			t.Errorf("%v", err)
 		}
 	})
 }
@@ -348,20 +381,22 @@ func TestAVIPThatDoesNotMoveIsLeftWhereItIs(t *testing.T) {
 	})
 }
 
-func TestTwoHoldersAreNoMove(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		world := newChain()
-		world.moves = false
-		time.AfterFunc(time.Second, func() {
-			world.mu.Lock()
-			defer world.mu.Unlock()
-			world.nodes["haproxy2"].state.VIP = true
+func TestTwoHoldersAreNoMoveAndNeitherIsNone(t *testing.T) {
+	for name, holds := range map[string]bool{"haproxy2": true, "haproxy1": false} {
+		synctest.Test(t, func(t *testing.T) {
+			world := newChain()
+			world.moves = false
+			time.AfterFunc(time.Second, func() {
+				world.mu.Lock()
+				defer world.mu.Unlock()
+				world.nodes[name].state.VIP = holds
+			})
+			_, err := world.runbook().Do(t.Context(), operator, Order{Verb: Relinquish, Host: "haproxy1", Reason: "new kernel"})
+			if fault.CodeOf(err) != fault.Timeout || world.nodes["haproxy1"].state.Hold {
+				t.Errorf("%s holds it: %t: %v, hold %t", name, holds, err, world.nodes["haproxy1"].state.Hold)
+			}
 		})
-		_, err := world.runbook().Do(t.Context(), operator, Order{Verb: Relinquish, Host: "haproxy1", Reason: "new kernel"})
-		if fault.CodeOf(err) != fault.Timeout || world.nodes["haproxy1"].state.Hold {
-			t.Errorf("%v, hold %t", err, world.nodes["haproxy1"].state.Hold)
-		}
-	})
+	}
 }
 
 func TestWhilePostgreSQLIsAwayTheChainIsOperatedAndTheAuditFollows(t *testing.T) {

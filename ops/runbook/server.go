@@ -18,7 +18,7 @@ func setServer(to haproxy.Admin) func(context.Context, *Runbook, *deed) error {
 		if err != nil {
 			return err
 		}
-		p := plan{verify: func(ctx context.Context) error { return r.othersServe(ctx, d.Host) }}
+		p := plan{verify: r.someServe}
 		for _, name := range r.Inventory.HAProxy.NodeNames() {
 			node := r.Nodes[name]
 			p.steps = append(p.steps, step{
@@ -78,9 +78,9 @@ func indexes[T any](list []T) []int {
 	return out
 }
 
-// othersServe looks once more after the act: another server may have taken out the last of the
-// others at the same moment, or that one may have died.
-func (r *Runbook) othersServe(ctx context.Context, without string) error {
+// someServe looks once more after the act: somebody else may have taken out the last of the others at
+// the same moment, or that one may have died.
+func (r *Runbook) someServe(ctx context.Context) error {
 	var blind []string
 	for _, name := range r.Inventory.HAProxy.NodeNames() {
 		stats, err := r.Nodes[name].Stats(ctx)
@@ -89,7 +89,7 @@ func (r *Runbook) othersServe(ctx context.Context, without string) error {
 		}
 		left := 0
 		for _, row := range stats.Servers(haproxy.Poolers) {
-			if row.Name != without && serves(row) {
+			if serves(row) {
 				left++
 			}
 		}

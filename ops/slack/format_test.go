@@ -63,7 +63,7 @@ func cases() map[string]struct {
 			i.Said, i.Symptoms = told, []string{"clients-waiting", "postgres-unreachable"}
 			i.Finding = incident.Finding{Cause: "postgres-down", Kind: incident.PostgresDown, Subject: "postgres", Severity: incident.Critical,
 				Title:    "PostgreSQL down",
-				Impact:   "Every query waits in the poolers and fails after 2 min. 2,000 clients are connected.",
+				Impact:   "No query is answered: those that ran are lost, new ones fail. 2,000 clients are connected.",
 				Evidence: []string{"postgres: probe postgres 192.168.1.30:5432: connection refused <nobody & nothing>", "monitor: no answer within 900ms"},
 				Action:   "On postgres: `systemctl restart weir-postgres`."}
 		}),

@@ -16,12 +16,14 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+	"golang.org/x/time/rate"
 
 	"weir/ops/incident"
 )
 
 const (
-	pace    = time.Second // Slack takes one message a second for each channel
+	pace    = time.Second // Slack takes one message a second for each channel,
+	burst   = 3           // and a few at once: what belongs to one fault is told together
 	timeout = 10 * time.Second
 	// lastMoment is what a request under way gets at the end; the monitor stops within 2 s.
 	lastMoment = 1500 * time.Millisecond
@@ -148,6 +150,7 @@ func (p *Poster) Run(ctx context.Context) {
 }
 
 func (p *Poster) run(ctx context.Context, d destination) {
+	limit := rate.NewLimiter(rate.Every(pace), burst)
 	for ctx.Err() == nil {
 		after, ok, more := p.Outbox.next(d.name)
 		if !ok {
@@ -157,12 +160,10 @@ func (p *Poster) run(ctx context.Context, d destination) {
 			}
 			continue
 		}
-		if !until(ctx, after) {
+		if !until(ctx, after) || limit.Wait(ctx) != nil {
 			return
 		}
-		began := time.Now()
 		p.attempt(ctx, d)
-		until(ctx, began.Add(pace))
 	}
 }
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes the database cluster before the first start, and nothing later. Runs as root.
+# Makes the database cluster before the first start. Later it only sees to it that the data is the server's own: after a
+# new installation of the package, user postgres may have another number. Runs as root.
 set -eu
 
 data=/var/lib/postgresql/17/weir
@@ -8,7 +9,10 @@ new=$data.new
 as_postgres() { setpriv --reuid=postgres --regid=postgres --init-groups "$@"; }
 
 install -d -m 2775 -o postgres -g postgres /run/postgresql
-[ ! -s "$data/PG_VERSION" ] || exit 0
+if [ -s "$data/PG_VERSION" ]; then
+    [ "$(stat -c %U "$data")" = postgres ] || chown -R postgres:postgres "$data"
+    exit 0
+fi
 
 if [ -d "$data" ] && [ -n "$(ls -A "$data")" ]; then
     echo "make database: $data holds files but no database: move them away" >&2
