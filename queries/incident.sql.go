@@ -311,6 +311,20 @@ func (q *Queries) IncidentPageForward(ctx context.Context, db DBTX, arg Incident
 	return items, nil
 }
 
+const incidentReopen = `-- name: IncidentReopen :execrows
+UPDATE incident SET resolved_at = NULL WHERE id = $1 AND resolved_at IS NOT NULL
+`
+
+// For an incident that came back shortly after it was over: it goes on as the same. Another open
+// one of its cause is a unique violation: IncidentSupersede first.
+func (q *Queries) IncidentReopen(ctx context.Context, db DBTX, id string) (int64, error) {
+	result, err := db.Exec(ctx, incidentReopen, id)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const incidentResolve = `-- name: IncidentResolve :execrows
 UPDATE incident
    SET state = 'ok', seq = greatest(seq, $1), updated_at = $2, resolved_at = $2

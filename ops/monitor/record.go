@@ -232,9 +232,6 @@ func writeTransition(ctx context.Context, tx pgx.Tx, t incident.Transition) erro
 	})
 }
 
-// reopen is for an incident that came back shortly after it was resolved: it goes on as the same.
-const reopen = `UPDATE incident SET resolved_at = NULL WHERE id = $1`
-
 func writeIncident(ctx context.Context, tx pgx.Tx, t incident.Transition, unknown, over bool) error {
 	i := t.Incident
 	if unknown || over { // of one cause one may be open
@@ -254,7 +251,7 @@ func writeIncident(ctx context.Context, tx pgx.Tx, t incident.Transition, unknow
 		}
 	}
 	if over {
-		if _, err := tx.Exec(ctx, reopen, i.ID); err != nil {
+		if _, err := query.IncidentReopen(ctx, tx, i.ID); err != nil {
 			return err
 		}
 	}

@@ -20,6 +20,11 @@ UPDATE incident
    SET state = 'ok', seq = greatest(seq, @seq), updated_at = @resolved_at, resolved_at = @resolved_at
  WHERE id = @id AND resolved_at IS NULL;
 
+-- name: IncidentReopen :execrows
+-- For an incident that came back shortly after it was over: it goes on as the same. Another open
+-- one of its cause is a unique violation: IncidentSupersede first.
+UPDATE incident SET resolved_at = NULL WHERE id = @id AND resolved_at IS NOT NULL;
+
 -- name: IncidentSupersede :execrows
 -- Ends every other open incident of a cause, for a monitor that lost its own state.
 UPDATE incident
