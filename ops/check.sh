@@ -10,6 +10,9 @@ if [ -n "$unformatted" ]; then
 fi
 go vet ./...
 go tool staticcheck ./...
+# What is generated is committed, and is what the sources make.
+CGO_ENABLED=0 go tool sqlc diff
+CGO_ENABLED=0 go tool sqlc vet
 # The rules of who may import whom, each with its reason.
 go test -run TestNobodyImportsWhatTheDesignForbids ./ops/weir
 go mod verify >/dev/null

@@ -123,8 +123,8 @@ func (e *examination) judge(p *fleet.Pooler, sights []sight) verdict {
 		return gone
 	case !fresh && silent && !p.View.OK():
 		return gone // no HAProxy answers: direct evidence is all there is
-	case downs > 0 || failing > 0 && mute:
-		return doubted
+	case failing > 0:
+		return doubted // also when the console answers: the other checks on their way may have met it mute
 	}
 	return serves
 }

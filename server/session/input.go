@@ -13,10 +13,13 @@ import (
 
 // checkEmail answers the address as accounts have it: lower case.
 func checkEmail(email string) (string, error) {
+	wrong := fault.Field("email", "Write an e-mail address, like ada@example.org.")
+	if len(email) > 254 || !utf8.ValidString(email) || strings.ContainsFunc(email, unicode.IsControl) {
+		return "", wrong
+	}
 	email = strings.ToLower(strings.TrimSpace(email))
-	parsed, err := mail.ParseAddress(email)
-	if err != nil || parsed.Address != email || len(email) > 254 || !utf8.ValidString(email) || strings.ContainsFunc(email, unicode.IsControl) {
-		return "", fault.Field("email", "Write an e-mail address, like ada@example.org.")
+	if parsed, err := mail.ParseAddress(email); err != nil || parsed.Address != email {
+		return "", wrong
 	}
 	return email, nil
 }

@@ -86,8 +86,11 @@ func (m *Manager) Invite(ctx context.Context, by runbook.Actor, email string, ro
 	}
 	a := act{actor: by, verb: "invite", subject: email, detail: []string{"role " + string(role)}}
 	err = m.administer(ctx, &a, func(ctx context.Context, tx pgx.Tx) error {
-		if _, err := m.q.UserGetByEmail(ctx, tx, email); !errors.Is(err, pgx.ErrNoRows) {
-			return errors.Join(err, fault.Field("email", "%s has an account already.", email))
+		switch _, err := m.q.UserGetByEmail(ctx, tx, email); {
+		case err == nil:
+			return fault.Field("email", "%s has an account already.", email)
+		case !errors.Is(err, pgx.ErrNoRows):
+			return err
 		}
 		token, expires, err = m.link(ctx, tx, inviteFor, queries.OneTimeLinkCreateParams{Kind: kindInvite, Email: &email, Role: (*string)(&role), CreatedBy: by.Name})
 		return err

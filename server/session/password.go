@@ -22,6 +22,7 @@ const (
 	passwordMin = 12
 	passwordMax = 256 // characters
 
+	hashersMost = 4               // at a time, 19 MiB each, however many cores
 	queueLength = 64              // passwords that wait for their turn
 	turnLimit   = 5 * time.Second // and how long
 )
@@ -43,7 +44,7 @@ func newHasher() (*hasher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hash password: %w", err)
 	}
-	return &hasher{dummy: dummy, queue: make(chan struct{}, queueLength), turn: make(chan struct{}, max(1, runtime.NumCPU()-1))}, nil
+	return &hasher{dummy: dummy, queue: make(chan struct{}, queueLength), turn: make(chan struct{}, min(max(1, runtime.NumCPU()-1), hashersMost))}, nil
 }
 
 // matches compares a password with a hash; "" stands for an account that is not there, and takes as

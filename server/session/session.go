@@ -78,9 +78,10 @@ type Manager struct {
 	tokens   *memory[grant]
 	hasher   *hasher
 
-	mu    sync.Mutex
-	ended map[string]time.Time     // hashes of sessions ended here that PostgreSQL does not know of yet, and until when they matter
-	owed  []queries.AuditAddParams // audit entries that it does not have yet
+	sweeping sync.Mutex
+	mu       sync.Mutex
+	ended    map[string]bool          // hashes of sessions ended here that PostgreSQL does not know of yet
+	owed     []queries.AuditAddParams // audit entries that it does not have yet
 }
 
 // New makes a Manager; PostgreSQL is not asked yet. It takes the time of one password hash.
@@ -92,7 +93,7 @@ func New(d Deps) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manager{Deps: d, q: queries.New(), hasher: h, ended: map[string]time.Time{}}
+	m := &Manager{Deps: d, q: queries.New(), hasher: h, ended: map[string]bool{}}
 	m.sessions = newMemory(d.Now, m.loadSession, record.alive)
 	m.tokens = newMemory(d.Now, m.loadGrant, grant.alive)
 	m.scs = scs.New()
@@ -203,14 +204,16 @@ func (s store) DeleteCtx(ctx context.Context, token string) error {
 	if _, err := s.m.q.SessionEndByToken(ctx, s.m.DB, queries.SessionEndByTokenParams{At: s.m.Now(), TokenHash: []byte(hash)}); err != nil {
 		s.m.mu.Lock()
 		defer s.m.mu.Unlock()
-		s.m.ended[hash] = s.m.Now().Add(AbsoluteTimeout)
+		s.m.ended[hash] = true
 	}
 	return nil
 }
 
 // The same without a context, which scs does not call.
 
-func (s store) Find(token string) ([]byte, bool, error) { return s.FindCtx(context.Background(), token) }
+func (s store) Find(token string) ([]byte, bool, error) {
+	return s.FindCtx(context.Background(), token)
+}
 func (s store) Commit(token string, b []byte, expiry time.Time) error {
 	return s.CommitCtx(context.Background(), token, b, expiry)
 }
@@ -219,6 +222,8 @@ func (s store) Delete(token string) error { return s.DeleteCtx(context.Backgroun
 // Sweep deletes what is over, and brings PostgreSQL what happened while it was away. Call it every
 // few seconds; several servers may.
 func (m *Manager) Sweep(ctx context.Context) error {
+	m.sweeping.Lock()
+	defer m.sweeping.Unlock()
 	now := m.Now()
 	if err := m.deliver(ctx, now); err != nil {
 		return err

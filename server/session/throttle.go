@@ -83,7 +83,7 @@ func blocked(row queries.LoginThrottle, now time.Time) error {
 	if row.BlockedUntil == nil || !row.BlockedUntil.After(now) {
 		return nil
 	}
-	wait := row.BlockedUntil.Sub(now).Truncate(time.Second) + time.Second
+	wait := (row.BlockedUntil.Sub(now) + time.Second - 1).Truncate(time.Second) // rounded up
 	return fault.Errorf(fault.RateLimited, "Too many attempts failed. Try again in %s, or in a browser in which you signed in before.", wait)
 }
 
