@@ -130,10 +130,16 @@ func TestWhatIsSaid(t *testing.T) {
 			}
 			w.pass(time.Minute)
 		}, nil},
-		{"a pause that nobody ends is told after a minute", func(w *watch) {
+		{"a pause that nobody ends is told before its clients are disconnected", func(w *watch) {
 			w.pool["pgb1"].view.State = pgbouncer.State{Paused: true}
-			w.pass(90 * time.Second)
+			w.pass(115 * time.Second)
 		}, []string{"first pause-forgotten"}},
+		{"a pause of 100 s, the longest that can be ordered, is no alarm", func(w *watch) {
+			w.pool["pgb1"].view.State = pgbouncer.State{Paused: true}
+			w.pass(100 * time.Second)
+			w.pool["pgb1"].view.State = pgbouncer.State{Active: true}
+			w.pass(30 * time.Second)
+		}, nil},
 		{"HAProxy killed on the holder and restarted is a VIP that moved, and nothing else", func(w *watch) {
 			w.node["haproxy1"].err = errRefused
 			w.pass(time.Second)

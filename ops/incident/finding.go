@@ -90,7 +90,7 @@ const (
 	connectionsWarning            = 80     // per cent of max_connections
 	transactionLimit              = 5 * time.Minute
 	idleLimit                     = time.Minute                  // idle in a transaction
-	pauseLimit                    = time.Minute                  // PgBouncer's query_wait_timeout disconnects clients at 120 s
+	pauseLimit                    = 105 * time.Second            // an ordered pause ends by itself after 100 s; PgBouncer disconnects clients at 120 s
 	xidWarning, xidCritical       = 1_000_000_000, 1_600_000_000 // of 2^31; at the latter vacuum drops everything else (vacuum_failsafe_age, PostgreSQL 14)
 
 	gaugeAfter, gaugeHold = 5 * time.Second, 30 * time.Second // a number about its limit must not ring twice
