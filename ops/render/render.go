@@ -4,7 +4,9 @@ package render
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -93,10 +95,14 @@ func Write(dir string, hosts []Host) error {
 			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 				return err
 			}
+			// An older file would keep its mode, and show for a moment what the new one hides.
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 			if err := os.WriteFile(path, f.Body, f.Mode); err != nil {
 				return err
 			}
-			if err := os.Chmod(path, f.Mode); err != nil { // an older file keeps its mode otherwise
+			if err := os.Chmod(path, f.Mode); err != nil { // whatever the umask
 				return err
 			}
 		}

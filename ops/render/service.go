@@ -1,6 +1,7 @@
 package render
 
 import (
+	_ "embed"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,6 +23,9 @@ const (
 // pools that it resumes when a pause was forgotten.
 var MonitorSecrets = []string{"monitor", "admin", "console", "haproxy-stats"}
 
+//go:embed weir-monitor.service
+var monitorUnit []byte
+
 // monitor is the host that watches the chain. env is what the place adds to its settings: where
 // Slack is, for one.
 func monitor(inv *inventory.Inventory, s inventory.Secrets, files int, env map[string]string) Host {
@@ -34,7 +38,8 @@ func monitor(inv *inventory.Inventory, s inventory.Secrets, files int, env map[s
 	maps.Copy(settings, env)
 	h.Files = append(h.Files,
 		inventory.File{Path: configDir + "/inventory.yaml", Mode: 0o644, Body: inv.YAML()},
-		inventory.File{Path: configDir + "/monitor.env", Mode: 0o600, Body: envFile(settings)})
+		inventory.File{Path: configDir + "/monitor.env", Mode: 0o600, Body: envFile(settings)},
+		inventory.File{Path: "/etc/systemd/system/weir-monitor.service", Mode: 0o644, Body: monitorUnit})
 	for _, name := range MonitorSecrets {
 		h.Files = append(h.Files, s.File(secretsDir, name, ""))
 	}
