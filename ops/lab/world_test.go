@@ -585,12 +585,14 @@ type crowd struct {
 // waited longer than STALL.
 func (s *script) doCrowd(ctx context.Context, args []string) error {
 	if args[1] == "whole" {
-		return s.crowdWhole(args[2])
+		return s.crowdWhole(ctx, args[2])
 	}
 	n, err := strconv.Atoi(args[1])
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	c := &crowd{stop: make(chan struct{}), conns: make([]*pgx.Conn, n)}
 	g, connectCtx := errgroup.WithContext(ctx)
 	g.SetLimit(20)
@@ -607,6 +609,23 @@ func (s *script) doCrowd(ctx context.Context, args []string) error {
 		c.work.Go(func() { c.client(conn, time.Duration(i)*time.Millisecond) })
 	}
 	s.crowd = c
+	return c.waitQueries(ctx, n) // everybody's first, before anything happens to them
+}
+
+// waitQueries waits until n more queries have ended.
+func (c *crowd) waitQueries(ctx context.Context, n int) error {
+	ended := func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.queries
+	}
+	for want := ended() + n; ended() < want; {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d queries of the crowd to go: %w", want-ended(), ctx.Err())
+		case <-time.After(look):
+		}
+	}
 	return nil
 }
 
@@ -644,20 +663,22 @@ func (c *crowd) close() {
 	c.work.Wait()
 }
 
-func (s *script) crowdWhole(limit string) error {
+func (s *script) crowdWhole(ctx context.Context, limit string) error {
 	stall, err := time.ParseDuration(limit)
 	if err != nil {
 		return err
 	}
 	c := s.crowd
 	s.crowd = nil
+	// What happened to them shows in what they do next.
+	waitErr := c.waitQueries(ctx, 2*len(c.conns))
 	c.close()
 	s.logf("%d clients, %d queries, %d errors, longest wait %s", len(c.conns), c.queries, len(c.errs), c.slowest.Round(time.Millisecond))
 	if len(c.errs) > 0 {
 		return fmt.Errorf("%d of %d clients saw an error, the first: %w", len(c.errs), len(c.conns), c.errs[0])
 	}
-	if c.queries < 2*len(c.conns) {
-		return fmt.Errorf("only %d queries ran: nothing was measured", c.queries)
+	if waitErr != nil {
+		return waitErr
 	}
 	if c.slowest > stall {
 		return fmt.Errorf("the longest wait was %s", c.slowest)
