@@ -234,6 +234,10 @@ func (s *netSwitch) plug(p *port) error {
 		return fmt.Errorf("cable: %w", err)
 	}
 	p.link = veth
+	// A port that is off the bridge would else answer for the switch's own address: half a cut.
+	if err := os.WriteFile("/proc/sys/net/ipv4/conf/"+name+"/arp_ignore", []byte("8"), 0o644); err != nil {
+		return err
+	}
 	return netlink.LinkSetUp(veth)
 }
 
