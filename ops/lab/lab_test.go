@@ -14,6 +14,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
 
 	"weir/ops/inventory"
 	"weir/ops/lab"
@@ -44,6 +46,22 @@ func TestALabKeepsSuperusersOutSurvivesACrashAndLeavesNothing(t *testing.T) {
 	if before.processes < 10 || before.sockets == 0 {
 		t.Fatalf("the search for traces of a lab finds too little of one that runs: %+v", before)
 	}
+
+	t.Run("the switch keeps its hardware address when hosts are cut off", func(t *testing.T) {
+		// Else every host goes on sending to the one before, until it asks again five seconds later.
+		was := bridgeAddress(t, w.lab)
+		for _, n := range inv.Hosts() {
+			if err := w.lab.Cut(ctx, n.Name); err != nil {
+				t.Fatal(err)
+			}
+			if is := bridgeAddress(t, w.lab); is != was {
+				t.Errorf("it changed from %s to %s when %s was cut off", was, is, n.Name)
+			}
+			if err := w.lab.Heal(ctx, n.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 
 	t.Run("when its first process is killed, nothing of it is left", func(t *testing.T) {
 		pid := switchPID(t, w.lab)
@@ -184,6 +202,25 @@ func waitNoTraces(t *testing.T, ctx context.Context, l *lab.Lab) {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+func bridgeAddress(t *testing.T, l *lab.Lab) string {
+	t.Helper()
+	ns, err := netns.GetFromPid(switchPID(t, l))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	inside, err := netlink.NewHandleAt(ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inside.Close()
+	link, err := inside.LinkByName("br0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return link.Attrs().HardwareAddr.String()
 }
 
 // switchPID finds the lab's first process.

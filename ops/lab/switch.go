@@ -56,6 +56,8 @@ func Hidden() bool {
 	return true
 }
 
+var bridgeAddr = net.HardwareAddr{0x02, 0x77, 0x65, 0x69, 0x72, 0x01}
+
 // netSwitch is the sealed network: a bridge, and one port and one process a host.
 type netSwitch struct {
 	lab    *Lab
@@ -134,7 +136,9 @@ func (s *netSwitch) build() error {
 	if err := netlink.LinkSetUp(lo); err != nil {
 		return err
 	}
-	s.bridge = &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeName}}
+	// Its own hardware address: a bridge without one takes the lowest of its ports', and another when
+	// that port is cut off, which no host would know.
+	s.bridge = &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeName, HardwareAddr: bridgeAddr}}
 	if err := netlink.LinkAdd(s.bridge); err != nil {
 		return fmt.Errorf("bridge: %w", err)
 	}
