@@ -82,6 +82,9 @@ func TestFold(t *testing.T) {
 				f := s.Nodes[0].Flaps
 				return len(f) == 1 && f[0] == Flap{"pgb2", 2, at(1)}
 			}},
+		{"what a node counted while it did not answer is no flap: it may have been cut off itself", []Reading{
+			stats("haproxy1", server("pgb2", haproxy.Up, 1)), failed(Source{NodeStatsKind, "haproxy1"}), stats("haproxy1", server("pgb2", haproxy.Up, 2))},
+			func(s *Snapshot) bool { return len(s.Nodes[0].Flaps) == 0 }},
 		{"what a reading saw DOWN is no missed flap", []Reading{
 			stats("haproxy1", server("pgb2", haproxy.Up, 1)), stats("haproxy1", server("pgb2", haproxy.Down, 2)), stats("haproxy1", server("pgb2", haproxy.Up, 2))},
 			func(s *Snapshot) bool { return len(s.Nodes[0].Flaps) == 0 }},

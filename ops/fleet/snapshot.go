@@ -152,7 +152,11 @@ func foldNode(n Node, r Reading) Node {
 	}
 	over := n.Stats.Seen.Sub(before.Seen)
 	n.Rates = nodeRates(before.Value, n.Stats.Value, over)
-	n.Flaps = append(keepFlaps(n.Flaps, r.At), missedFlaps(before.Value, n.Stats.Value, r.At)...)
+	n.Flaps = keepFlaps(n.Flaps, r.At)
+	// A node that did not answer meanwhile may have been cut off itself, and have seen everybody DOWN.
+	if before.OK() {
+		n.Flaps = append(n.Flaps, missedFlaps(before.Value, n.Stats.Value, r.At)...)
+	}
 	return n
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -169,8 +170,8 @@ func (d *drawing) findings(s *fleet.Snapshot, now time.Time) {
 	}
 	said := false
 	for _, f := range found {
-		if f.Unsure || explained(f.Cause) {
-			continue
+		if f.Unsure || !f.Moment.IsZero() || explained(f.Cause) {
+			continue // too thin, over, or only a symptom
 		}
 		said = true
 		word, colour := strings.ToUpper(string(f.Severity)), map[incident.Severity]string{incident.Critical: bad, incident.Warning: warning}[f.Severity]
@@ -376,15 +377,37 @@ func (d *drawing) lab(ctx context.Context, l *lab.Lab) {
 	}
 }
 
+// oneLine is what an error comes down to: "connection refused", for all that stands around it.
 func oneLine(err error) string {
 	if err == nil {
 		return ""
 	}
-	text, _, _ := strings.Cut(err.Error(), "\n")
-	if r := []rune(text); len(r) > 100 {
-		return string(r[:99]) + "…"
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return "no answer in time"
+	}
+	text, _, _ := strings.Cut(innermost(err).Error(), "\n")
+	if r := []rune(text); len(r) > 80 {
+		return string(r[:79]) + "…"
 	}
 	return text
+}
+
+func innermost(err error) error {
+	for {
+		switch e := err.(type) {
+		case *pgconn.PgError:
+			return e
+		case interface{ Unwrap() []error }:
+			err = e.Unwrap()[0]
+		case interface{ Unwrap() error }:
+			if e.Unwrap() == nil {
+				return err
+			}
+			err = e.Unwrap()
+		default:
+			return err
+		}
+	}
 }
 
 // brief is a duration for people: 3.8ms, 1.2s, 4m10s, 26h0m0s.
