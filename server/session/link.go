@@ -170,6 +170,8 @@ func (m *Manager) withdraw(ctx context.Context, tx pgx.Tx, which func(queries.On
 // Link is what a link is for, before it is used: the page it leads to. NotFound when it was used or
 // is too old.
 func (m *Manager) Link(ctx context.Context, token string) (queries.OneTimeLink, error) {
+	ctx, cancel := context.WithTimeout(ctx, formLimit)
+	defer cancel()
 	l, err := m.q.OneTimeLinkGet(ctx, m.DB, queries.OneTimeLinkGetParams{TokenHash: hashToken(token), At: m.Now()})
 	return l, overOr(err)
 }
@@ -184,6 +186,8 @@ func overOr(err error) error {
 // SignUp makes the account a link invites to, and signs in to it. The address is the invitation's;
 // only the first administrator chooses one.
 func (m *Manager) SignUp(ctx context.Context, token, email, name, password string) error {
+	ctx, cancel := context.WithTimeout(ctx, formLimit)
+	defer cancel()
 	v, err := browser(ctx)
 	if err != nil {
 		return err
@@ -249,6 +253,8 @@ func taken(err error) bool {
 // ResetPassword sets a new password by link, ends all sessions and what throttles the account, and
 // goes on as a sign-in with that password does: a second factor is still owed.
 func (m *Manager) ResetPassword(ctx context.Context, token, password string) (codeOwed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, formLimit)
+	defer cancel()
 	v, err := browser(ctx)
 	if err != nil {
 		return false, err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"weir/ops/fault"
@@ -163,12 +164,42 @@ func (w *world) restore() {
 func (w *world) now() time.Time          { return time.Unix(0, w.clock.Load()).UTC() }
 func (w *world) pass(time time.Duration) { w.clock.Add(int64(time)) }
 
+// bounded is the world as a Manager gets it. Whatever it asks has a deadline, or a PostgreSQL that
+// hangs would keep somebody waiting for ever.
+type bounded struct{ w *world }
+
+func (b bounded) check(ctx context.Context, what string) {
+	if _, ok := ctx.Deadline(); !ok {
+		b.w.t.Errorf("asked without a deadline: %s", what)
+	}
+}
+
+func (b bounded) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	b.check(ctx, sql)
+	return b.w.Exec(ctx, sql, args...)
+}
+
+func (b bounded) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	b.check(ctx, sql)
+	return b.w.Query(ctx, sql, args...)
+}
+
+func (b bounded) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	b.check(ctx, sql)
+	return b.w.QueryRow(ctx, sql, args...)
+}
+
+func (b bounded) BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error) {
+	b.check(ctx, "begin")
+	return b.w.BeginTx(ctx, options)
+}
+
 type seenError struct{}
 
 // server is a Manager as one server has it; several may share a world.
 func (w *world) server() *Manager {
 	w.t.Helper()
-	return must(New(Deps{DB: w, Now: w.now, NewID: func() string { return uuid.Must(uuid.NewV7()).String() },
+	return must(New(Deps{DB: bounded{w}, Now: w.now, NewID: func() string { return uuid.Must(uuid.NewV7()).String() },
 		OnError: func(_ http.ResponseWriter, r *http.Request, err error) {
 			*r.Context().Value(seenError{}).(*error) = err
 		}}))(w.t)

@@ -14,6 +14,8 @@ import (
 
 // ChangePassword ends all other sessions and open reset links of the person; API tokens stay.
 func (m *Manager) ChangePassword(ctx context.Context, old, password string) error {
+	ctx, cancel := context.WithTimeout(ctx, formLimit)
+	defer cancel()
 	u, err := m.person(ctx)
 	if err != nil {
 		return err
@@ -42,6 +44,8 @@ func (m *Manager) setPassword(ctx context.Context, tx pgx.Tx, user int64, hash s
 
 // SetName changes how the person is called.
 func (m *Manager) SetName(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, formLimit)
+	defer cancel()
 	u, err := m.person(ctx)
 	if err != nil {
 		return err

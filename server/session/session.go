@@ -39,9 +39,12 @@ const (
 	Fresh = time.Second // how long a session or token is believed without asking PostgreSQL
 
 	// askLimit is how long a request waits to learn who is asking, changeLimit how long an account
-	// change may take: behind paused pools both would wait for the end of the pause.
+	// change may take, and formLimit everything that one form does, the wait for a password's turn
+	// included: behind paused pools all of them would wait for the end of the pause.
 	askLimit    = time.Second
 	changeLimit = 5 * time.Second
+	formLimit   = 10 * time.Second
+	sweepLimit  = 30 * time.Second
 
 	touchEvery   = time.Minute // how exact "last used" is
 	remembered   = 4096        // sessions, and as many tokens, kept in memory
@@ -224,6 +227,8 @@ func (s store) Delete(token string) error { return s.DeleteCtx(context.Backgroun
 func (m *Manager) Sweep(ctx context.Context) error {
 	m.sweeping.Lock()
 	defer m.sweeping.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, sweepLimit)
+	defer cancel()
 	now := m.Now()
 	if err := m.deliver(ctx, now); err != nil {
 		return err

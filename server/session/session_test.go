@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"net/http"
 	"net/netip"
 	"strconv"
 	"testing"
@@ -81,6 +82,7 @@ func TestAPostgreSQLThatHangsKeepsNobodyWaitingLong(t *testing.T) {
 	m := w.server()
 	ada, _ := member(t, m, "ada@example.org", runbook.Operator)
 	tx := must(w.Begin(t.Context()))(t)
+	defer tx.Rollback(context.Background()) // or a failure here would wait for the pool for ever
 	must(tx.Exec(t.Context(), "LOCK TABLE session IN ACCESS EXCLUSIVE MODE"))(t)
 	w.pass(time.Minute)
 	begin := time.Now()
@@ -115,6 +117,7 @@ func TestARevokedSessionEndsWithinASecondOnEveryServer(t *testing.T) {
 		away := g.at(there)
 		var stream context.Context
 		try(t, away.visit(func(ctx context.Context) error { stream = ctx; return there.Check(ctx) }))
+		must(g.viewer())(t) // both have just asked, and would believe it for a second
 		try(t, revoke(must(away.viewer())(t)))
 		if _, err := g.viewer(); fault.CodeOf(err) != fault.Unauthenticated {
 			t.Errorf("%s: here %v", what, err)
@@ -242,5 +245,17 @@ func TestMemoryIsBoundedAndForgetsTheLeastRecentlyUsed(t *testing.T) {
 	m.get(t.Context(), "1")
 	if loads != remembered+2 {
 		t.Error("the least recently used was not the one forgotten")
+	}
+}
+
+func TestCookiesAreOutOfReachOfScriptsOtherSitesAndPlainHTTP(t *testing.T) {
+	w := newWorld(t)
+	m := must(New(Deps{DB: bounded{w}, Now: w.now, NewID: w.server().NewID, Secure: true}))(t)
+	ada, _ := member(t, m, "ada@example.org", runbook.Viewer)
+	for _, name := range []string{"__Host-weir", "__Host-weir-device"} {
+		c := ada.cookies[name]
+		if c == nil || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+			t.Errorf("%s is %+v", name, c)
+		}
 	}
 }

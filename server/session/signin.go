@@ -23,6 +23,8 @@ import (
 // SignInCode is next. Unauthenticated is one answer for an unknown address, a wrong password and a
 // disabled account, and takes as long; RateLimited comes before the password is looked at.
 func (m *Manager) SignIn(ctx context.Context, email, password string) (codeOwed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, formLimit)
+	defer cancel()
 	v, err := browser(ctx)
 	if err != nil {
 		return false, err
@@ -104,6 +106,8 @@ func (m *Manager) enter(ctx context.Context, v *visit, u queries.User, verb stri
 
 // SignInCode is the second half: a code of the app, or one of the recovery codes.
 func (m *Manager) SignInCode(ctx context.Context, code string) error {
+	ctx, cancel := context.WithTimeout(ctx, formLimit)
+	defer cancel()
 	v, err := browser(ctx)
 	if err != nil {
 		return err

@@ -90,6 +90,8 @@ func TestAnAttackerSlowsSignInDownButLocksNobodyOut(t *testing.T) {
 	wants(t, err, fault.RateLimited)
 	_, err = ada.at(m).signIn("ada@example.org", password)
 	wants(t, err, "") // her own browser has a throttle of its own
+	_, err = stranger.signIn("ada@example.org", password)
+	wants(t, err, fault.RateLimited) // and gives the attacker no new guesses
 	w.pass(byAccount.longest)
 	_, err = stranger.signIn("ada@example.org", password)
 	wants(t, err, "")
@@ -287,12 +289,17 @@ func TestOfTwoFirstAdministratorsAtOnceThereIsOne(t *testing.T) {
 	role := string(runbook.Administrator)
 	must(m.q.OneTimeLinkCreate(t.Context(), w, queries.OneTimeLinkCreateParams{Kind: kindFirst, TokenHash: hash, Role: &role,
 		CreatedBy: "machine", CreatedAt: w.now(), ExpiresAt: w.now().Add(time.Hour)}))(t)
+	tx := must(w.Begin(t.Context()))(t)
+	defer tx.Rollback(context.Background())                            // or a failure here would wait for the pool for ever
+	must(tx.Exec(t.Context(), "LOCK TABLE app_user IN SHARE MODE"))(t) // may be read, but nobody added
 	done := make(chan error, 2)
 	for _, c := range []struct{ token, email string }{{first, "ada@example.org"}, {second, "grace@example.org"}} {
 		go func() {
 			done <- newGuest(m).visit(func(ctx context.Context) error { return m.SignUp(ctx, c.token, c.email, "Somebody", password) })
 		}()
 	}
+	untilWaiting(t, tx, 2) // each has seen that there is no administrator
+	try(t, tx.Rollback(t.Context()))
 	one, other := <-done, <-done
 	if one != nil {
 		one, other = other, one
@@ -336,4 +343,21 @@ func TestLinksEndWithTimeUseAndWithdrawal(t *testing.T) {
 	try(t, m.WithdrawLink(t.Context(), ada, l.ID, "sent to the wrong person"))
 	over(four)
 	wants(t, newGuest(m).visit(func(ctx context.Context) error { return m.SignUp(ctx, reset(), "x@example.org", "X", password) }), fault.NotFound)
+}
+
+// untilWaiting polls, for PostgreSQL tells nobody that a session began to wait: for so many that wait
+// for a table.
+func untilWaiting(t *testing.T, tx queries.DBTX, want int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), changeLimit)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for waiting := 0; waiting != want; <-tick.C {
+		err := tx.QueryRow(ctx, `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'app_user'::regclass
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&waiting)
+		if err != nil {
+			t.Fatalf("until %d wait: %v", want, err)
+		}
+	}
 }

@@ -26,6 +26,8 @@ const (
 // BeginTOTP makes a second factor for the person signed in, who gives the password once more. It is
 // not asked for before ConfirmTOTP. The URL is what the app reads from a QR code.
 func (m *Manager) BeginTOTP(ctx context.Context, password string) (secret, url string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, formLimit)
+	defer cancel()
 	u, err := m.confirmed(ctx, password)
 	if err != nil {
 		return "", "", err
@@ -40,6 +42,8 @@ func (m *Manager) BeginTOTP(ctx context.Context, password string) (secret, url s
 // ConfirmTOTP turns the second factor on with a first code of it, and answers the recovery codes,
 // which nobody can show again. All other sessions of the person end.
 func (m *Manager) ConfirmTOTP(ctx context.Context, code string) (recovery []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, formLimit)
+	defer cancel()
 	u, err := m.person(ctx)
 	if err != nil {
 		return nil, err
@@ -67,6 +71,8 @@ func (m *Manager) ConfirmTOTP(ctx context.Context, code string) (recovery []stri
 
 // RemoveTOTP turns the second factor off; the password is asked for once more.
 func (m *Manager) RemoveTOTP(ctx context.Context, password string) error {
+	ctx, cancel := context.WithTimeout(ctx, formLimit)
+	defer cancel()
 	u, err := m.confirmed(ctx, password)
 	if err != nil {
 		return err
@@ -78,6 +84,8 @@ func (m *Manager) RemoveTOTP(ctx context.Context, password string) error {
 
 // NewRecoveryCodes replaces those that are left.
 func (m *Manager) NewRecoveryCodes(ctx context.Context, password string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, formLimit)
+	defer cancel()
 	u, err := m.confirmed(ctx, password)
 	if err != nil {
 		return nil, err
