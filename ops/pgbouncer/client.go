@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,7 +62,14 @@ func (c *Client) Close(ctx context.Context) error {
 // returns once no server connection is in use, so a client idle in a transaction holds it up. When
 // ctx ends first, nothing is paused. Once it has returned, the pause lasts until Resume. database ""
 // is all of them; a name no client has used yet is made and paused. Needs weir_admin.
+//
+// A server connection that is logging in when PAUSE comes is cut off, which PgBouncer 1.24 takes for
+// a failed login: after Resume it would refuse clients ("cached error: pause mode") until the next
+// one succeeded. So Pause waits for a moment without any.
 func (c *Client) Pause(ctx context.Context, database string) error {
+	if err := c.waitNoLogin(ctx); err != nil {
+		return err
+	}
 	err := c.order(ctx, "PAUSE", database)
 	if err == nil || ctx.Err() == nil || database == "" {
 		return err
@@ -71,6 +79,28 @@ func (c *Client) Pause(ctx context.Context, database string) error {
 	defer cancel()
 	return errors.Join(err, c.Resume(undo, database))
 }
+
+// waitNoLogin returns when no server connection logs in. It gives up waiting after loginTimeout, as
+// where PostgreSQL does not answer: there a pause is wanted all the more.
+func (c *Client) waitNoLogin(ctx context.Context) error {
+	limit := time.Now().Add(loginTimeout)
+	for {
+		pools, err := c.Pools(ctx)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(pools, func(p Pool) bool { return p.SvLogin > 0 }) || time.Now().After(limit) {
+			return nil
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return c.failed("PAUSE", ctx.Err())
+		}
+	}
+}
+
+const loginTimeout = time.Second
 
 // undoTimeout is how long taking a given-up PAUSE back may take.
 const undoTimeout = 2 * time.Second

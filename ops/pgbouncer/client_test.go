@@ -53,7 +53,7 @@ func TestTheConsoleIsReadByTheMonitor(t *testing.T) {
 		t.Errorf("databases: %+v, %v", databases, err)
 	}
 	config, err := console.Config(ctx)
-	if !slices.Contains(config, pgbouncer.Setting{Key: "server_login_retry", Value: "1", Default: "15", Changeable: true}) {
+	if !slices.Contains(config, pgbouncer.Setting{Key: "server_login_retry", Value: "0.1", Default: "15", Changeable: true}) {
 		t.Errorf("config: %+v, %v", config, err)
 	}
 	if pid := backendOf(t, ctx, console, app.PgConn()); pid != backend {
