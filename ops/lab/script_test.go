@@ -141,7 +141,7 @@ func (w *world) mend() {
 //	server ready|drain|maint POOLER                           an operator's order on both nodes
 //	slack ok|429|500|hang                                     how the Slack that the monitor tells answers
 //	tells LIMIT EVENT CAUSE [late]                            the next thing told
-//	maybe DURATION EVENT CAUSE                                the next thing told, if anything is
+//	ignore CAUSE                                              what may be told, and need not be
 //	channel LIMIT TEXT                                        a message in the channel begins so
 //	quiet DURATION                                            nothing is told
 //	posts N                                                   messages in the channel so far
@@ -156,7 +156,7 @@ func (w *world) verbs() map[string]func(*testscript.TestScript, bool, []string) 
 		"sql": (*script).sql, "prepared": (*script).prepared, "cancel": (*script).cancel, "login": (*script).login,
 		"stats": (*script).stats, "holders": (*script).watchHolders,
 		"slack": (*script).doSlack, "tells": (*script).tells, "quiet": (*script).quiet, "posts": (*script).posts,
-		"maybe": (*script).maybe, "channel": (*script).channelSays,
+		"ignore": (*script).ignore, "channel": (*script).channelSays,
 		"server": (*script).server, "rows": (*script).rows,
 	} {
 		verbs[name] = func(ts *testscript.TestScript, neg bool, args []string) {

@@ -61,6 +61,7 @@ type fakeSlack struct {
 	mode      string // ok, 429, 500, hang
 	alerts    []alert
 	told      int                // alerts that a script has looked at
+	ignored   []string           // causes that the script does not care for
 	posts     map[string]message // by ts
 	refused   int                // requests not accepted
 	n         int
@@ -196,18 +197,19 @@ func (w *world) forget(ctx context.Context) error {
 	health := "http://" + net.JoinHostPort(w.inv.Monitor.Address.String(), strconv.Itoa(w.inv.Monitor.Port)) + "/healthz"
 	for {
 		var h struct {
-			Status  string         `json:"status"`
-			Open    int            `json:"incidents_open"`
-			Pending map[string]int `json:"notifications_pending"`
+			Status   string         `json:"status"`
+			Starting bool           `json:"starting"`
+			Open     int            `json:"incidents_open"`
+			Pending  map[string]int `json:"notifications_pending"`
 		}
 		err := getJSON(ctx, &client, health, &h)
 		waiting := 0
 		for _, n := range h.Pending {
 			waiting += n
 		}
-		if err == nil && h.Status == "ok" && h.Open == 0 && waiting == 0 {
+		if err == nil && h.Status == "ok" && !h.Starting && h.Open == 0 && waiting == 0 {
 			w.slack.mu.Lock()
-			w.slack.told = len(w.slack.alerts)
+			w.slack.told, w.slack.ignored = len(w.slack.alerts), nil
 			w.slack.mu.Unlock()
 			return nil
 		}
@@ -235,9 +237,12 @@ func getJSON(ctx context.Context, client *http.Client, url string, to any) error
 func (f *fakeSlack) next(ctx context.Context) (alert, error) {
 	for {
 		f.mu.Lock()
-		if f.told < len(f.alerts) {
+		for f.told < len(f.alerts) {
 			a := f.alerts[f.told]
 			f.told++
+			if slices.Contains(f.ignored, a.Cause) {
+				continue
+			}
 			f.mu.Unlock()
 			return a, nil
 		}
@@ -296,18 +301,12 @@ func (f *fakeSlack) channel() (n int) {
 	return n
 }
 
-// maybe DURATION EVENT CAUSE lets one thing be told that need not be.
-func (s *script) maybe(ctx context.Context, args []string) error {
-	limit, err := time.ParseDuration(args[1])
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	a, err := s.world.slack.next(ctx)
-	if err == nil && (string(a.Event) != args[2] || a.Cause != args[3]) {
-		return fmt.Errorf("told %s %s", a.Event, a.Cause)
-	}
+// ignore CAUSE leaves out, for the rest of the script, what may be told and need not be.
+func (s *script) ignore(_ context.Context, args []string) error {
+	f := s.world.slack
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ignored = args[1:]
 	return nil
 }
 

@@ -42,8 +42,9 @@ type watch struct {
 
 // sight is what the last look left, for whoever asks.
 type sight struct {
-	At   time.Time
-	Book incident.Book
+	At       time.Time
+	Book     incident.Book
+	Starting bool // it looks, and does not judge yet: see isSettled
 }
 
 // open reads what the monitor before this one knew: it continues the same incidents.
@@ -104,7 +105,7 @@ func (w *watch) run(ctx context.Context) {
 func (w *watch) look(s *fleet.Snapshot, now time.Time) {
 	found := incident.Findings(s, w.inv, now)
 	if !w.isSettled(s, found, now) {
-		w.seen.Store(&sight{At: now, Book: w.memory.Book})
+		w.seen.Store(&sight{At: now, Book: w.memory.Book, Starting: true})
 		return
 	}
 	book, changes := w.rules.Advance(w.memory.Book, incident.Holder(s), found, now)

@@ -65,11 +65,19 @@ func (c *Client) Close(ctx context.Context) error {
 //
 // A server connection that is logging in when PAUSE comes is cut off, which PgBouncer 1.24 takes for
 // a failed login: after Resume it would refuse clients ("cached error: pause mode") until the next
-// one succeeded. So Pause waits for a moment without any.
+// one succeeded. So Pause first has the pools grow no more, and waits until nothing logs in.
 func (c *Client) Pause(ctx context.Context, database string) error {
-	if err := c.waitNoLogin(ctx); err != nil {
-		return err
+	err := c.order(ctx, "SET default_pool_size = 1", "")
+	if err == nil {
+		err = errors.Join(c.waitNoLogin(ctx), c.pause(ctx, database))
 	}
+	// The size comes back from the file; also when the caller has left meanwhile.
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	return errors.Join(err, c.Reload(undo))
+}
+
+func (c *Client) pause(ctx context.Context, database string) error {
 	err := c.order(ctx, "PAUSE", database)
 	if err == nil || ctx.Err() == nil || database == "" {
 		return err
@@ -105,8 +113,12 @@ const loginTimeout = time.Second
 // undoTimeout is how long taking a given-up PAUSE back may take.
 const undoTimeout = 2 * time.Second
 
-// Resume ends Pause. It is an error when the pooler is not paused.
+// Resume ends Pause. It is an error when the pooler is not paused. What somebody who died in the
+// middle of a Pause left set goes back to what the file says.
 func (c *Client) Resume(ctx context.Context, database string) error {
+	if err := c.Reload(ctx); err != nil {
+		return err
+	}
 	return c.order(ctx, "RESUME", database)
 }
 

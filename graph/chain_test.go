@@ -1,0 +1,209 @@
+package graph_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"weir/graph"
+	"weir/graph/noun"
+	"weir/ops/fleet"
+	"weir/ops/haproxy"
+	"weir/ops/pgbouncer"
+	"weir/ops/postgres"
+	"weir/queries"
+)
+
+func TestTheFleetSaysEveryPartWithItsAgeAndItsError(t *testing.T) {
+	s := newServer(t, func(d *graph.Deps) { d.Now = func() time.Time { return moment.Add(5 * time.Second) } })
+	apply := func(kind fleet.Kind, name string, value any, err error) {
+		s.hub.Apply(fleet.Reading{Source: fleet.Source{Kind: kind, Name: name}, At: moment, Took: 250 * time.Millisecond, Value: value, Err: err})
+	}
+	apply(fleet.NodeStateKind, "haproxy1", haproxy.NodeState{Node: "haproxy1", VIP: true, VRRP: "MASTER", Keepalived: true}, nil)
+	apply(fleet.NodeStatsKind, "haproxy1", haproxy.Stats{Node: "haproxy1", Rows: []haproxy.Row{{Proxy: fleet.PoolerBackend, Name: "pgb1", Kind: haproxy.Server,
+		State: haproxy.UpGoingDown, Admin: haproxy.Drain, Health: haproxy.Health{Passed: 1, Of: 3}, BytesIn: 1 << 40}}}, nil)
+	apply(fleet.PoolerKind, "pgb1", fleet.PoolerView{Version: "PgBouncer 1.24.1", State: pgbouncer.State{Paused: true}}, nil)
+	apply(fleet.DirectKind, "", postgres.Probe{Version: "17.12", Connections: 7}, nil)
+	apply(fleet.DirectKind, "", nil, errors.New("connection refused"))
+	apply(fleet.SizesKind, "", []postgres.Size{{Database: "app", Bytes: 1 << 33}}, nil)
+
+	a := s.ask(`{ fleet {
+		vip { holders answers { value at } }
+		haproxies { name report { value { vrrp vip } age } stats { value { rows { kind state admin health { passed of } bytesIn } } } }
+		poolers { name view { value { state paused version } failures } inHAProxy { node row { state } } }
+		postgres { probe { value { connections } age took error failures } sizes { value { databases { database bytes } } } }
+	} }`)
+	want := `{"fleet":{"vip":{"holders":["haproxy1"],"answers":{"value":null,"at":null}},` +
+		`"haproxies":[{"name":"haproxy1","report":{"value":{"vrrp":"MASTER","vip":true},"age":"PT5S"},"stats":{"value":{"rows":[{"kind":"SERVER","state":"UP_GOING_DOWN","admin":"DRAIN","health":{"passed":1,"of":3},"bytesIn":1099511627776}]}}},` +
+		`{"name":"haproxy2","report":{"value":null,"age":null},"stats":{"value":null}}],` +
+		`"poolers":[{"name":"pgb1","view":{"value":{"state":"PAUSED","paused":["*"],"version":"PgBouncer 1.24.1"},"failures":0},"inHAProxy":[{"node":"haproxy1","row":{"state":"UP_GOING_DOWN"}},{"node":"haproxy2","row":null}]},` +
+		`{"name":"pgb2","view":{"value":null,"failures":0},"inHAProxy":[{"node":"haproxy1","row":null},{"node":"haproxy2","row":null}]},` +
+		`{"name":"pgb3","view":{"value":null,"failures":0},"inHAProxy":[{"node":"haproxy1","row":null},{"node":"haproxy2","row":null}]}],` +
+		`"postgres":{"probe":{"value":{"connections":7},"age":"PT5S","took":"PT0.25S","error":"connection refused","failures":1},"sizes":{"value":{"databases":[{"database":"app","bytes":8589934592}]}}}}}`
+	if !strings.Contains(a.raw, want) {
+		t.Errorf("have %s\nwant %s", a.raw, want)
+	}
+}
+
+// edge is HAProxy's session table.
+type edge map[string]string
+
+func (e edge) Clients(context.Context) (map[string]string, error) { return e, nil }
+
+func TestASessionOfPostgreSQLLeadsToTheClientBehindHAProxy(t *testing.T) {
+	client := func(ptr, link string, port int64) pgbouncer.Socket {
+		return pgbouncer.Socket{Ptr: ptr, Link: link, Addr: "192.168.1.10", Port: port, User: "app", Database: "shop", ApplicationName: "till"}
+	}
+	pgb1 := lists{
+		clients: []pgbouncer.Socket{client("c1", "s1", 40001), client("c2", "", 40002), client("c3", "s9", 40003)},
+		servers: []pgbouncer.Socket{{Ptr: "s1", Link: "c1", RemotePID: 101}, {Ptr: "s2", RemotePID: 102}, {Ptr: "s3", Link: "c3", RemotePID: 103}},
+	}
+	s := newServer(t, func(d *graph.Deps) {
+		d.Statistics = sessions{101, 102, 103, 104}
+		d.Pools = map[string]graph.Pools{"pgb1": pgb1, "pgb2": lists{}, "pgb3": lists{err: errDeaf}}
+		d.Edge = edge{"192.168.1.10:40001": "10.0.0.7:55555"}
+	})
+	a := s.ask(`{ activity { unknown backends { pid client { pooler application proxyAddress address } } } }`)
+	want := `{"activity":{"unknown":["pgb3 does not answer: whom its server connections work for is unknown."],"backends":[` +
+		`{"pid":101,"client":{"pooler":"pgb1","application":"till","proxyAddress":"192.168.1.10:40001","address":"10.0.0.7:55555"}},` +
+		`{"pid":102,"client":null},{"pid":103,"client":null},{"pid":104,"client":null}]}}` // 103: the two lists disagree
+	if !strings.Contains(a.raw, want) {
+		t.Errorf("have %s\nwant %s", a.raw, want)
+	}
+}
+
+func TestWithoutHAProxysSessionsTheRealAddressIsSaidToBeUnknown(t *testing.T) {
+	s := newServer(t, nil)
+	if a := s.ask(`{ activity { unknown } }`); !strings.Contains(a.raw, "HAProxy's session tables cannot be read") {
+		t.Error(a.raw)
+	}
+}
+
+// sessions are backends by their process ids.
+type sessions []int
+
+func (s sessions) Backends(context.Context) (out []noun.Backend, err error) {
+	for _, pid := range s {
+		out = append(out, noun.Backend{PID: pid, Started: moment, State: "idle", BlockedBy: []int{}})
+	}
+	return out, nil
+}
+func (sessions) TopQueries(context.Context, string, int) ([]noun.TopQuery, error) { return nil, nil }
+func (sessions) Settings(context.Context) ([]noun.Setting, error)                 { return nil, nil }
+
+// monitored is the API over the statistics of the real PostgreSQL.
+func monitored(t *testing.T) (*server, *cluster) {
+	t.Helper()
+	c := must(shared())(t)
+	pool := c.pool(t, c.config("weir_monitor", c.secrets.Monitor, "postgres"))
+	return newServer(t, func(d *graph.Deps) { d.Statistics = graph.Monitor{DB: pool} }), c
+}
+
+func TestWhoWaitsForALockAndWhoBlocksIt(t *testing.T) {
+	s, c := monitored(t)
+	ctx := t.Context()
+	connect := func() *pgx.Conn {
+		conn := must(pgx.ConnectConfig(ctx, c.config("postgres", c.secrets.Postgres, "postgres")))(t)
+		t.Cleanup(func() { conn.Close(ctx) })
+		return conn
+	}
+	holder, waiter := connect(), connect()
+	must(holder.Exec(ctx, "BEGIN; SELECT pg_advisory_xact_lock(77)"))(t)
+	done := make(chan error, 1)
+	go func() {
+		_, err := waiter.Exec(ctx, "SELECT pg_advisory_xact_lock(77) /* password */")
+		done <- err
+	}()
+	pid := func(conn *pgx.Conn) float64 { return float64(conn.PgConn().PID()) }
+	var seen string
+	for end := time.Now().Add(10 * time.Second); ; {
+		a := s.ask(`{ activity { backends { pid state waitType blockedBy query user } } }`)
+		seen = a.raw
+		want := fmt.Sprintf(`{"pid":%.0f,"state":"ACTIVE","waitType":"Lock","blockedBy":[%.0f],"query":"(withheld: it may hold a password)","user":"postgres"}`, pid(waiter), pid(holder))
+		if strings.Contains(seen, want) && strings.Contains(seen, `"state":"IDLE_IN_TRANSACTION"`) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("want %s\nhave %s", want, seen)
+		}
+	}
+	must(holder.Exec(ctx, "COMMIT"))(t)
+	try(t, <-done)
+}
+
+func TestTheDearestQueriesComeFirstAndTheirPasswordsAreWithheld(t *testing.T) {
+	s, c := monitored(t)
+	conn := must(pgx.ConnectConfig(t.Context(), c.config("postgres", c.secrets.Postgres, "postgres")))(t)
+	defer conn.Close(t.Context())
+	must(conn.Exec(t.Context(), "CREATE ROLE somebody PASSWORD 'hunter2'"))(t)
+	must(conn.Exec(t.Context(), "SELECT pg_sleep(0.2)"))(t)
+	for _, by := range []string{"TOTAL_TIME", "MEAN_TIME", "CALLS", "ROWS"} {
+		a := s.ask(`{ topQueries(by: ` + by + `, first: 100) { queryId user database query calls rows totalTime meanTime maxTime blocksHit } }`)
+		if a.code() != "" || strings.Contains(a.raw, "hunter2") || !strings.Contains(a.raw, "SELECT pg_sleep($1)") || !strings.Contains(a.raw, "(withheld") {
+			t.Errorf("%s: %.1000s", by, a.raw)
+		}
+	}
+	if a := s.ask(`{ topQueries(by: MEAN_TIME, first: 1) { query } }`); len(a.at("topQueries").([]any)) != 1 {
+		t.Error(a.raw)
+	}
+}
+
+func TestAHostsConfigurationIsShownWithoutItsSecrets(t *testing.T) {
+	c := must(shared())(t)
+	pool := c.pool(t, c.config("weir_monitor", c.secrets.Monitor, "postgres"))
+	s := newServer(t, func(d *graph.Deps) {
+		d.Statistics = graph.Monitor{DB: pool}
+		d.Pools = map[string]graph.Pools{"pgb1": lists{config: []pgbouncer.Setting{{Key: "pool_mode", Value: "session", Default: "session"}}}}
+	})
+	s.as(&operator)
+	for _, host := range c.inv.Hosts() {
+		a := s.ask(`query($h: String!) { config(host: $h) { host files { path mode body } running { key value default } runningUnknown } }`, map[string]any{"h": host.Name})
+		if a.code() != "" || a.at("config", "host") != host.Name || (a.at("config", "running") == nil) == (a.at("config", "runningUnknown") == nil) {
+			t.Errorf("%s: %.600s", host.Name, a.raw)
+		}
+		if files := a.at("config", "files").([]any); len(files) == 0 && host.Name != c.inv.Console.Name {
+			t.Errorf("%s has no files", host.Name)
+		}
+	}
+	for host, want := range map[string]string{"haproxy1": "server pgb1", "pgb1": `{"key":"pool_mode","value":"session"`, c.inv.Postgres.Name: `{"key":"max_connections","value":"`} {
+		if a := s.ask(`query($h: String!) { config(host: $h) { files { body } running { key value } } }`, map[string]any{"h": host}); !strings.Contains(a.raw, want) {
+			t.Errorf("%s says nothing of %s", host, want)
+		}
+	}
+	if a := s.ask(`{ config(host: "nobody") { host } }`); a.code() != "" || a.at("config") != nil {
+		t.Error(a.raw)
+	}
+}
+
+func TestSamplesComeAsOneSeriesForEachSubject(t *testing.T) {
+	db, _ := tables(t)
+	at := time.Now().UTC().Truncate(time.Hour).Add(-time.Hour)
+	var add queries.SampleAddParams
+	for i := range 12 {
+		for _, pooler := range []string{"pgb1", "pgb2"} {
+			add.Ats, add.Metrics = append(add.Ats, at.Add(time.Duration(i)*10*time.Second)), append(add.Metrics, "pooler_clients")
+			add.Subjects, add.Vals = append(add.Subjects, pooler), append(add.Vals, float64(i))
+		}
+	}
+	must(db.Exec(t.Context(), fmt.Sprintf("CREATE TABLE sample_test PARTITION OF sample FOR VALUES FROM ('%s') TO ('%s')", at.AddDate(0, 0, -1).Format(time.RFC3339), at.AddDate(0, 0, 1).Format(time.RFC3339))))(t)
+	must(q.SampleAdd(t.Context(), db, add))(t)
+	s := newServer(t, func(d *graph.Deps) { d.DB = db })
+	vars := map[string]any{"from": at.Format(time.RFC3339), "to": at.Add(2 * time.Minute).Format(time.RFC3339)}
+	a := s.ask(`query($from: DateTime!, $to: DateTime!) { samples(metric: POOLER_CLIENTS, from: $from, to: $to, points: 2) { subject points { at min max last count } } }`, vars)
+	point := func(minute int, min, max float64) map[string]any {
+		return map[string]any{"at": at.Add(time.Duration(minute) * time.Minute).Format(time.RFC3339), "min": min, "max": max, "last": max, "count": 6.0}
+	}
+	series := func(subject string) map[string]any {
+		return map[string]any{"subject": subject, "points": []any{point(0, 0, 5), point(1, 6, 11)}}
+	}
+	want := string(must(json.Marshal([]any{series("pgb1"), series("pgb2")}))(t))
+	if have := string(must(json.Marshal(a.at("samples")))(t)); have != want {
+		t.Errorf("have %s\nwant %s", have, want)
+	}
+}

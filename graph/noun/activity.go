@@ -1,0 +1,76 @@
+package noun
+
+import (
+	"time"
+
+	"weir/queries"
+)
+
+// Activity is the client sessions of PostgreSQL at one moment.
+type Activity struct {
+	At       time.Time
+	Backends []Backend
+	Unknown  []string // sentences about what could not be asked
+}
+
+// Backend is one of them.
+type Backend struct {
+	PID         int
+	Started     time.Time
+	User        string
+	Database    string
+	Application string
+	State       string
+	StateSince  *time.Time
+	XactSince   *time.Time
+	QuerySince  *time.Time
+	WaitType    *string
+	Wait        *string
+	BlockedBy   []int
+	Query       string
+	Address     *string
+	Client      *PoolerClient
+}
+
+// PoolerClient is the client of a pooler that a backend works for.
+type PoolerClient struct {
+	Pooler         string
+	User           string
+	Database       string
+	Application    string
+	ConnectedSince *time.Time
+	ProxyAddress   string  // HAProxy's own end
+	Address        *string // the client's; nil is unknown
+}
+
+// TopQuery is one kind of query and what it cost.
+type TopQuery struct {
+	QueryID               string
+	User, Database        string
+	Query                 string
+	Calls, Rows           int64
+	TotalTime             time.Duration
+	MeanTime              time.Duration
+	MaxTime               time.Duration
+	BlocksHit, BlocksRead int64
+}
+
+// Series is the history of one number of one subject.
+type Series struct {
+	Subject string
+	Points  []queries.SampleSeriesRow
+}
+
+// Config is what a host is configured with.
+type Config struct {
+	Host           string
+	Files          []ConfigFile
+	Running        []Setting // nil: it cannot be asked
+	RunningUnknown *string
+}
+
+// ConfigFile is one file of a host.
+type ConfigFile struct{ Path, Mode, Body string }
+
+// Setting is one that a program runs with.
+type Setting struct{ Key, Value, Default string }
