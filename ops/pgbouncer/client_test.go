@@ -107,6 +107,11 @@ func TestClientsWaitThroughAPause(t *testing.T) {
 	if s, err := console.State(ctx); err != nil || s != (pgbouncer.State{Paused: true}) {
 		t.Errorf("state: %+v, %v", s, err)
 	}
+	// What keeps the pools from growing into a pause is gone with it.
+	config, err := console.Config(ctx)
+	if err != nil || !slices.ContainsFunc(config, func(s pgbouncer.Setting) bool { return s.Key == "default_pool_size" && s.Value == "3" }) {
+		t.Errorf("the pool size is not the file's: %v", err)
+	}
 	answered := make(chan error, 1)
 	go func() {
 		_, err := app.Exec(ctx, `SELECT 1`)
