@@ -97,7 +97,7 @@ const (
 	disputeAfter          = 5 * time.Second                   // two HAProxies notice the same up to 3 s apart
 	settleAfter           = 3 * time.Second                   // a HAProxy that has just started does not know keepalived yet
 	vipNobodyAfter        = 2 * time.Second                   // a move takes less than one
-	vipTwiceAfter         = 300 * time.Millisecond            // a node notices every 250 ms that the VIP left it
+	vipTwiceAfter         = time.Second                       // a network that heals has two for a moment, until one hears the other
 	muteFresh             = 10 * time.Second                  // how long a console that fell silent speaks for a pooler that just went down
 	momentLate            = 30 * time.Second                  // a moment older than this was told, or is history
 	failures              = 2                                 // failed polls in a row until a source is believed to be gone

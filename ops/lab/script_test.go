@@ -141,6 +141,7 @@ func (w *world) mend() {
 //	server ready|drain|maint POOLER                           an operator's order on both nodes
 //	slack ok|429|500|hang                                     how the Slack that the monitor tells answers
 //	tells LIMIT EVENT CAUSE [late]                            the next thing told
+//	eventually LIMIT EVENT CAUSE                              told at last; before it only the same cause
 //	ignore CAUSE                                              what may be told, and need not be
 //	channel LIMIT TEXT                                        a message in the channel begins so
 //	quiet DURATION                                            nothing is told
@@ -156,7 +157,7 @@ func (w *world) verbs() map[string]func(*testscript.TestScript, bool, []string) 
 		"sql": (*script).sql, "prepared": (*script).prepared, "cancel": (*script).cancel, "login": (*script).login,
 		"stats": (*script).stats, "holders": (*script).watchHolders,
 		"slack": (*script).doSlack, "tells": (*script).tells, "quiet": (*script).quiet, "posts": (*script).posts,
-		"ignore": (*script).ignore, "channel": (*script).channelSays,
+		"ignore": (*script).ignore, "eventually": (*script).eventually, "channel": (*script).channelSays,
 		"server": (*script).server, "rows": (*script).rows,
 	} {
 		verbs[name] = func(ts *testscript.TestScript, neg bool, args []string) {

@@ -185,6 +185,29 @@ func (s *script) tells(ctx context.Context, args []string) error {
 	return nil
 }
 
+// eventually LIMIT EVENT CAUSE waits until that is told; what is told before has to be of the same cause.
+func (s *script) eventually(ctx context.Context, args []string) error {
+	limit, err := time.ParseDuration(args[1])
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		a, err := s.world.slack.next(ctx)
+		if err != nil {
+			return fmt.Errorf("not told within %s: %w", limit, err)
+		}
+		s.logf("told: %s %s", a.Event, a.Cause)
+		if a.Cause != args[3] {
+			return fmt.Errorf("told %s %s", a.Event, a.Cause)
+		}
+		if string(a.Event) == args[2] {
+			return nil
+		}
+	}
+}
+
 func (f *fakeSlack) note(took time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
