@@ -47,8 +47,15 @@ func TestMonitor(t *testing.T) {
 		p95 := told[(len(told)*95+99)/100-1]
 		t.Logf("%d changes told; from the change to the request sent: median %s, p95 %s, longest %s",
 			len(told), told[len(told)/2].Round(time.Millisecond), p95.Round(time.Millisecond), told[len(told)-1].Round(time.Millisecond))
-		if p95 > 1500*time.Millisecond {
-			t.Errorf("p95 is over 1.5 s: %v", told)
+		// Five in a hundred may take longer: of fewer than twenty, one.
+		over := 0
+		for _, d := range told {
+			if d > 1500*time.Millisecond {
+				over++
+			}
+		}
+		if over > max(1, len(told)*5/100) {
+			t.Errorf("%d of %d were told later than 1.5 s after the change: %v", over, len(told), told)
 		}
 	}
 }
