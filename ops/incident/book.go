@@ -343,10 +343,7 @@ func (s *step) adopt(e *Entry, f Finding, from, to State) {
 func (s *step) explainedBy(f Finding, before []string) []string {
 	out := before
 	for cause := range s.present {
-		if cause == f.Cause || slices.Contains(out, cause) || s.present[cause].Unsure {
-			continue
-		}
-		if slices.ContainsFunc(f.Explains, func(symptom string) bool { return explains(symptom, cause) }) {
+		if f.Accounts(cause) && !slices.Contains(out, cause) && !s.present[cause].Unsure {
 			out = append(slices.Clone(out), cause)
 		}
 	}
