@@ -351,16 +351,12 @@ func (w *world) answersAt(ctx context.Context, endpoint string) error {
 		return err
 	}
 	cfg.Database = "weir"
-	conn, err := connectConfig(ctx, cfg)
+	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx)
 	return conn.Ping(ctx)
-}
-
-func connectConfig(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
-	return pgx.ConnectConfig(ctx, cfg)
 }
 
 func (w *world) config(role, password string) (*pgx.ConnConfig, error) {
