@@ -70,6 +70,10 @@ func TestFold(t *testing.T) {
 			func(s *Snapshot) bool {
 				return s.Poolers[0].Restarted.Equal(at(1)) && s.Poolers[0].Rates == PoolerRates{}
 			}},
+		{"a kept connection that the pooler closed is a restart, also when the totals are larger", []Reading{pooler("pgb1", 3, 9, 0), ended(pooler("pgb1", 30, 90, 0), 1), ended(pooler("pgb1", 300, 900, 0), 2)},
+			func(s *Snapshot) bool {
+				return s.Poolers[0].Restarted.Equal(at(2)) && len(s.Poolers[0].Restarts) == 2 && s.Poolers[0].Rates == PoolerRates{}
+			}},
 		{"one reading changes one pooler", []Reading{pooler("pgb2", 1, 1, 0)},
 			func(s *Snapshot) bool { return !s.Poolers[0].View.Known() && s.Poolers[1].View.Known() }},
 		{"a node's rates are of its frontend", []Reading{stats("haproxy1", frontend(10, 0, 0)), stats("haproxy1", frontend(45, 1000, 9000))},
@@ -88,6 +92,12 @@ func TestFold(t *testing.T) {
 		{"what a reading saw DOWN is no missed flap", []Reading{
 			stats("haproxy1", server("pgb2", haproxy.Up, 1)), stats("haproxy1", server("pgb2", haproxy.Down, 2)), stats("haproxy1", server("pgb2", haproxy.Up, 2))},
 			func(s *Snapshot) bool { return len(s.Nodes[0].Flaps) == 0 }},
+		{"processes of one node count the same falls, each for itself", []Reading{
+			stats("haproxy1", downs("pgb2", 1, 4)), stats("haproxy1", downs("pgb2", 2, 4)), stats("haproxy1", downs("pgb2", 2, 5)), stats("haproxy1", downs("pgb2", 2, 0))},
+			func(s *Snapshot) bool {
+				f := s.Nodes[0].Falls
+				return len(f) == 2 && f[0] == Fall{"pgb2", 0, 1, at(1)} && f[1] == Fall{"pgb2", 1, 1, at(2)}
+			}},
 		{"a reading of a part the inventory does not have changes no part", []Reading{pooler("pgb9", 1, 1, 0)},
 			func(s *Snapshot) bool { return len(s.Poolers) == 3 && s.Version == 1 }},
 	} {
@@ -153,4 +163,17 @@ func BenchmarkFold(b *testing.B) {
 			s = Fold(s, r)
 		}
 	}
+}
+
+func downs(name string, by ...int64) haproxy.Row {
+	r := server(name, haproxy.Up, 0)
+	r.Downs = by
+	return r
+}
+
+func ended(r Reading, times int64) Reading {
+	v := r.Value.(PoolerView)
+	v.Ended = times
+	r.Value = v
+	return r
 }

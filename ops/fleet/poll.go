@@ -31,7 +31,9 @@ type Parts struct {
 	Nodes   map[string]*haproxy.Client
 	Poolers map[string]*pgbouncer.Client
 	Direct  *postgres.Client
-	vip     *http.Client
+	// Doubts, when set, says that something is suspected: while it does, all is read more often.
+	Doubts func() bool
+	vip    *http.Client
 }
 
 // NewParts makes the clients; nothing is connected yet. instances is how many HAProxy processes a
@@ -77,7 +79,8 @@ type probe struct {
 func (p *Parts) probes() []probe {
 	every := p.inv.Poll.Interval.Duration
 	out := []probe{
-		{Source{Kind: AnswerKind}, every, 0.1, reading(p.whoAnswers)},
+		// Half as long, and between the nodes' turns: a VIP that moves shows here first.
+		{Source{Kind: AnswerKind}, every / 2, 0.25, reading(p.whoAnswers)},
 		{Source{Kind: ThroughKind}, every, 0.3, reading(p.through)},
 		{Source{Kind: DirectKind}, every, 0.6, reading(p.Direct.Probe)},
 		{Source{Kind: SizesKind}, sizesEvery, 0.9, reading(p.Direct.Sizes)},
@@ -149,14 +152,15 @@ func viewPooler(ctx context.Context, c *pgbouncer.Client) (PoolerView, error) {
 			return PoolerView{}, err
 		}
 	}
+	v.Ended = c.Ended()
 	return v, nil
 }
 
 // Poll reads every source in a loop of its own until ctx ends, and gives each reading to apply.
 // A source that hangs delays nobody else. It returns when every loop has ended.
 //
-// When a reading brings news, all sources are read again at once, and once more soon after: what one
-// has noticed, the others confirm without waiting for their turn.
+// When a reading brings news, all sources are read again at once, and more often for a while: what one
+// has noticed the others confirm without waiting for their turn, and what follows is seen as it comes.
 func (p *Parts) Poll(ctx context.Context, apply func(Reading)) {
 	var wg sync.WaitGroup
 	alarm := newAlarm()
@@ -167,8 +171,12 @@ func (p *Parts) Poll(ctx context.Context, apply func(Reading)) {
 	wg.Wait()
 }
 
-// soon is when all sources are read once more after news: two failures in a row are believed.
-const soon = 300 * time.Millisecond
+// soon is how often all is read for stirred after news, and while there are doubts: two failures in a
+// row are believed, and two HAProxies notice the same up to one check apart.
+const (
+	soon    = 250 * time.Millisecond
+	stirred = 1200 * time.Millisecond
+)
 
 func (p *Parts) loop(ctx context.Context, pr probe, wait time.Duration, alarm *alarm, apply func(Reading)) {
 	timer := time.NewTimer(wait)
@@ -176,16 +184,14 @@ func (p *Parts) loop(ctx context.Context, pr probe, wait time.Duration, alarm *a
 	var last Reading
 	for {
 		rung := alarm.next()
+		if pr.every > p.inv.Poll.Interval.Duration {
+			rung = nil // too dear to be read in a hurry
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
-			wait = pr.every
 		case <-rung:
-			if pr.every > p.inv.Poll.Interval.Duration {
-				continue // too dear to be read in a hurry
-			}
-			wait = soon
 		}
 		began := time.Now()
 		r := p.once(ctx, pr)
@@ -195,7 +201,10 @@ func (p *Parts) loop(ctx context.Context, pr probe, wait time.Duration, alarm *a
 		apply(r)
 		if !last.At.IsZero() && news(last, r) {
 			alarm.ring(began)
-			wait = min(wait, soon)
+		}
+		wait = pr.every
+		if rung != nil && (alarm.since() < stirred || p.Doubts != nil && p.Doubts()) {
+			wait = soon
 		}
 		last = r
 		timer.Reset(max(0, wait-time.Since(began)))
@@ -218,7 +227,7 @@ func news(was, is Reading) bool {
 			return a.Name == b.Name && a.State == b.State && a.Admin == b.Admin && a.CheckDowns == b.CheckDowns
 		})
 	case PoolerView:
-		return now.State != was.Value.(PoolerView).State
+		return now.State != was.Value.(PoolerView).State || now.Ended != was.Value.(PoolerView).Ended
 	case string:
 		return now != was.Value.(string)
 	}
@@ -238,6 +247,13 @@ func (a *alarm) next() <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.bell
+}
+
+// since is how long ago it rang last.
+func (a *alarm) since() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Since(a.rung)
 }
 
 // ring wakes all loops, unless they were woken after asked: then the news is what they are reading.

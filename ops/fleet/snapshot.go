@@ -40,6 +40,9 @@ type Node struct {
 	Rates         NodeRates
 	// Flaps are the poolers that went DOWN and came back between two polls, which no poll saw.
 	Flaps []Flap
+	// Falls are all the times that one of its processes counted a pooler DOWN of late, those that polls
+	// saw included. Processes count the same falls, each for itself.
+	Falls []Fall
 }
 
 // NodeRates are per second, between the last two readings.
@@ -60,7 +63,8 @@ type Pooler struct {
 	Name, Address string
 	View          Observation[PoolerView]
 	Rates         PoolerRates
-	Restarted     time.Time // when its totals were first seen to have started again; zero is never
+	Restarted     time.Time   // when it was last seen to have started again, by its totals or its connection; zero is never
+	Restarts      []time.Time // all those of late
 }
 
 // PoolerView is everything that is polled of one pooler.
@@ -71,6 +75,15 @@ type PoolerView struct {
 	Stats     []pgbouncer.Stat
 	Lists     map[string]int64
 	Databases []pgbouncer.Database
+	Ended     int64 // how often it has ended, by the connection that is kept to it; see pgbouncer.Client
+}
+
+// Fall is a pooler that one process of a node counted DOWN between two polls, once or more.
+type Fall struct {
+	Pooler  string
+	Process int // 0 is the first
+	Times   int64
+	At      time.Time // of the poll that found it
 }
 
 // PoolerRates are per second, between the last two readings; the means are per transaction or query
@@ -152,9 +165,11 @@ func foldNode(n Node, r Reading) Node {
 	}
 	over := n.Stats.Seen.Sub(before.Seen)
 	n.Rates = nodeRates(before.Value, n.Stats.Value, over)
-	n.Flaps = keepFlaps(n.Flaps, r.At)
+	n.Flaps = recent(n.Flaps, r.At, func(f Flap) time.Time { return f.At })
+	n.Falls = recent(n.Falls, r.At, func(f Fall) time.Time { return f.At })
 	// A node that did not answer meanwhile may have been cut off itself, and have seen everybody DOWN.
 	if before.OK() {
+		n.Falls = append(n.Falls, falls(before.Value, n.Stats.Value, r.At)...)
 		n.Flaps = append(n.Flaps, missedFlaps(before.Value, n.Stats.Value, r.At)...)
 	}
 	return n
@@ -176,10 +191,10 @@ func nodeRates(a, b haproxy.Stats, over time.Duration) NodeRates {
 // flapMemory is how long a flap that no poll saw stays in the snapshot.
 const flapMemory = 5 * time.Minute
 
-func keepFlaps(flaps []Flap, now time.Time) []Flap {
-	var out []Flap
-	for _, f := range flaps {
-		if now.Sub(f.At) < flapMemory {
+func recent[T any](all []T, now time.Time, at func(T) time.Time) []T {
+	var out []T
+	for _, f := range all {
+		if now.Sub(at(f)) < flapMemory {
 			out = append(out, f)
 		}
 	}
@@ -198,6 +213,21 @@ func missedFlaps(a, b haproxy.Stats, at time.Time) []Flap {
 	return out
 }
 
+// falls finds poolers that went DOWN between two readings, seen or not. A process that has started
+// again counts from zero.
+func falls(a, b haproxy.Stats, at time.Time) []Fall {
+	var out []Fall
+	for _, is := range b.Servers(PoolerBackend) {
+		was, _ := a.Find(is.Proxy, is.Name)
+		for process := range min(len(is.Downs), len(was.Downs)) {
+			if times := is.Downs[process] - was.Downs[process]; times > 0 {
+				out = append(out, Fall{Pooler: is.Name, Process: process, Times: times, At: at})
+			}
+		}
+	}
+	return out
+}
+
 func foldPooler(p Pooler, r Reading) Pooler {
 	before := p.View
 	p.View = next(p.View, r)
@@ -205,8 +235,9 @@ func foldPooler(p Pooler, r Reading) Pooler {
 		return p
 	}
 	was, is := total(before.Value.Stats), total(p.View.Value.Stats)
-	if is.TotalQueryCount < was.TotalQueryCount || is.TotalReceived < was.TotalReceived {
+	if p.View.Value.Ended > before.Value.Ended || is.TotalQueryCount < was.TotalQueryCount || is.TotalReceived < was.TotalReceived {
 		p.Restarted, p.Rates = r.At, PoolerRates{}
+		p.Restarts = append(recent(p.Restarts, r.At, func(t time.Time) time.Time { return t }), r.At)
 		return p
 	}
 	p.Rates = poolerRates(was, is, p.View.Seen.Sub(before.Seen))

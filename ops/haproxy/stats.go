@@ -45,6 +45,7 @@ type Row struct {
 	LastCheck     string        // what the component said, for people
 	CheckFails    int64         // failed checks since HAProxy started
 	CheckDowns    int64         // times it went DOWN or to maint since HAProxy started: finds a flap between two polls
+	Downs         []int64       // CheckDowns of each process of the node, in their order
 	LastChange    time.Duration // ago, of UP or DOWN
 	Downtime      time.Duration // sum since HAProxy started
 

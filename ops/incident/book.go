@@ -43,6 +43,7 @@ func (i Incident) Lasted(now time.Time) time.Duration {
 type Entry struct {
 	Incident Incident      `json:"incident"`         // without an ID while it is only suspected
 	Seen     time.Time     `json:"seen,omitzero"`    // since when it has been there without a break; zero while it is not
+	Sure     time.Time     `json:"sure,omitzero"`    // since when without a break on evidence that could open it
 	Gone     time.Time     `json:"gone,omitzero"`    // since when it has not
 	Ordered  time.Time     `json:"ordered,omitzero"` // when it was last seen as an operator's doing
 	Covered  time.Time     `json:"covered,omitzero"` // when another incident explained it last
@@ -73,15 +74,18 @@ func (b Book) Incidents() []Incident {
 	return out
 }
 
-// Doubts reports whether something is suspected: looking again soon would decide it sooner.
-func (b Book) Doubts() bool {
+// Doubts reports whether something has just come under suspicion: looking again soon would decide it
+// sooner. What stays suspected for long, as symptoms do, is no reason to hurry.
+func (b Book) Doubts(now time.Time) bool {
 	for _, e := range b.Entries {
-		if e.Incident.State == Suspect {
+		if e.Incident.State == Suspect && now.Sub(e.Seen) < doubtFor {
 			return true
 		}
 	}
 	return false
 }
+
+const doubtFor = 3 * time.Second
 
 // Transition is one thing that happened to an incident.
 type Transition struct {
@@ -181,14 +185,15 @@ func (s *step) believed(f Finding) bool {
 	if f.Unsure {
 		return false
 	}
-	seen, basis := s.book.Entries[f.Cause].Seen, f.Basis
-	if seen.IsZero() {
-		seen = s.now
+	e := s.book.Entries[f.Cause]
+	since, until := e.Seen, s.now
+	if !f.Basis.IsZero() {
+		since, until = e.Sure, f.Basis // what old readings say neither begins the time nor ends it
 	}
-	if basis.IsZero() {
-		basis = s.now
+	if since.IsZero() {
+		since = s.now
 	}
-	return basis.Sub(seen) >= f.After
+	return until.Sub(since) >= f.After
 }
 
 func (s *step) causes() []string {
@@ -231,7 +236,7 @@ func (s *step) event(e *Entry, f Finding, there bool) Event {
 	}
 	if !there {
 		if e.Gone.IsZero() {
-			e.Gone, e.Seen = s.now, time.Time{}
+			e.Gone, e.Seen, e.Sure = s.now, time.Time{}, time.Time{}
 		}
 		if s.now.Sub(e.Gone) >= s.hold(*e) {
 			return Quiet
@@ -241,6 +246,12 @@ func (s *step) event(e *Entry, f Finding, there bool) Event {
 	began := e.Seen.IsZero()
 	if began {
 		e.Seen = s.now
+	}
+	switch {
+	case f.Unsure:
+		e.Sure = time.Time{}
+	case e.Sure.IsZero():
+		e.Sure = s.now
 	}
 	e.Gone = time.Time{}
 	switch {
@@ -255,11 +266,11 @@ func (s *step) event(e *Entry, f Finding, there bool) Event {
 	case !s.believed(f) || !e.Covered.IsZero() && s.now.Sub(e.Covered) < s.Grace:
 		return Suspected
 	}
-	return s.fired(e, began)
+	return s.fired(e, f, began)
 }
 
 // fired counts beginnings.
-func (s *step) fired(e *Entry, began bool) Event {
+func (s *step) fired(e *Entry, f Finding, began bool) Event {
 	state := e.state()
 	if state == Flapping {
 		if began {
@@ -270,14 +281,28 @@ func (s *step) fired(e *Entry, began bool) Event {
 		}
 		return Found
 	}
+	if state == Firing && s.often(f) && f.Falls[len(f.Falls)-1].After(e.Seen) {
+		return Often
+	}
 	if state == Firing || e.smoothed() {
 		return Found
 	}
 	s.count(e, s.now)
-	if len(e.Fired) >= s.Often {
+	if len(e.Fired) >= s.Often || s.often(f) {
 		return Often
 	}
 	return Found
+}
+
+// often says that by the count of a witness it fell as often as flapping is.
+func (s *step) often(f Finding) bool {
+	n := 0
+	for _, at := range f.Falls {
+		if s.now.Sub(at) < s.Window {
+			n++
+		}
+	}
+	return n >= s.Often
 }
 
 // smoothed says that coming back is no beginning: the finding's own patience was made for that.
@@ -432,6 +457,9 @@ func (s *step) moment(f Finding) {
 	e := s.book.Entries[f.Cause]
 	const same = 5 * time.Second // two HAProxies and the pooler's totals tell of one thing
 	switch last := len(e.Fired) - 1; {
+	case !s.blind && s.often(f) && (e.state() == OK || e.state() == Recovering) && e.Seen.IsZero() && f.Moment.After(e.Moment):
+		s.happened(f)
+		return
 	case s.blind, s.now.Sub(f.Moment) < s.Delay, !f.Moment.After(e.Moment.Add(same)), !e.Seen.IsZero():
 		return
 	case e.state() == Planned, e.state() == Recovering,
@@ -454,7 +482,7 @@ func (s *step) happened(f Finding) {
 	switch {
 	case from == Flapping:
 		i.Flaps++
-	case len(e.Fired) >= s.Often:
+	case len(e.Fired) >= s.Often || s.often(f):
 		s.adopt(&e, f, from, Flapping)
 		s.move(&e, from, Flapping)
 	default:

@@ -70,6 +70,19 @@ func TestWhatIsSaid(t *testing.T) {
 			}
 			w.pass(2 * time.Minute)
 		}, []string{"first pooler-down/pgb2", "reopened pooler-down/pgb2", "resolved pooler-down/pgb2"}},
+		{"a pooler that dies faster than it is looked at flaps by HAProxy's count", func(w *watch) {
+			for i := range int64(4) { // the first look is what the others are compared with
+				row := w.node["haproxy1"].rows["pgb2"]
+				row.CheckDowns, row.Downs = i, []int64{i}
+				w.node["haproxy1"].rows["pgb2"] = row
+				w.pass(time.Second)
+			}
+			w.pass(3 * time.Second)
+			if i := w.incident("pooler-down/pgb2"); i.State != Flapping {
+				w.t.Errorf("state %s", i.State)
+			}
+			w.pass(2 * time.Minute)
+		}, []string{"first pooler-down/pgb2", "resolved pooler-down/pgb2"}},
 		{"draining a pooler and setting it ready is no alarm", func(w *watch) {
 			w.haproxySays("pgb1", haproxy.Up, haproxy.Drain, "L7OK", "haproxy1")
 			w.pass(time.Second)

@@ -34,6 +34,9 @@ type Finding struct {
 	Hold time.Duration `json:"-"`
 	// Moment is when a thing happened that was over before anybody looked; zero for all others.
 	Moment time.Time `json:"-"`
+	// Falls are the times it went down of late, as the witness counted who saw most of them: one that
+	// comes and goes faster than it is looked at is seen less often than it falls. Oldest first.
+	Falls []time.Time `json:"-"`
 }
 
 // Kind of a finding.
@@ -97,7 +100,7 @@ const (
 	disputeAfter          = 5 * time.Second                   // two HAProxies notice the same up to 3 s apart
 	settleAfter           = 3 * time.Second                   // a HAProxy that has just started does not know keepalived yet
 	vipNobodyAfter        = 2 * time.Second                   // a move takes less than one
-	vipTwiceAfter         = time.Second                       // a network that heals has two for a moment, until one hears the other
+	vipTwiceAfter         = 500 * time.Millisecond            // a network that heals has two for a moment, until one hears the other
 	muteFresh             = 10 * time.Second                  // how long a console that fell silent speaks for a pooler that just went down
 	momentLate            = 30 * time.Second                  // a moment older than this was told, or is history
 	failures              = 2                                 // failed polls in a row until a source is believed to be gone

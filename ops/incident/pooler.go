@@ -2,6 +2,8 @@ package incident
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -137,7 +139,7 @@ func (e *examination) poolerFinding(p *fleet.Pooler, sights []sight, v verdict) 
 		Title: p.Name + " down", Impact: e.capacity(), Unsure: v == doubted,
 		Evidence: e.poolerEvidence(p, sights),
 		Action:   "On " + p.Name + ": `systemctl status pgbouncer`, then `systemctl restart pgbouncer`.",
-		Explains: []string{about(PoolerUnseen, p.Name)},
+		Explains: []string{about(PoolerUnseen, p.Name)}, Falls: e.falls(p),
 	}
 	if v == ordered {
 		e.add(f.ordered(p, sights))
@@ -304,8 +306,40 @@ func (e *examination) moments(p *fleet.Pooler) {
 		}
 	}
 	if !p.Restarted.IsZero() {
-		e.moment(p, p.Restarted, "monitor: the totals of "+p.Name+" began again: it was restarted")
+		e.moment(p, p.Restarted, "monitor: "+p.Name+" closed its connection and its totals began again: it was restarted")
 	}
+	if falls := e.falls(p); len(falls) >= fallsWorthTelling {
+		e.moment(p, falls[len(falls)-1], fmt.Sprintf("HAProxy or its totals: %s went down %d× in %s", p.Name, len(falls), Span(e.now.Sub(falls[0]))))
+	}
+}
+
+// fallsWorthTelling is from how many falls on they are told of even if each was seen too briefly to
+// be believed.
+const fallsWorthTelling = 3
+
+// falls are the times that a pooler went down, by the witness who saw most of them: the witnesses, each
+// process of each node and the monitor itself, tell of the same falls, and none of them sees all.
+func (e *examination) falls(p *fleet.Pooler) []time.Time {
+	most := p.Restarts
+	for i := range e.s.Nodes {
+		if len(e.s.Nodes[i].Falls) == 0 {
+			continue
+		}
+		by := map[int][]time.Time{}
+		for _, fall := range e.s.Nodes[i].Falls {
+			for range min(fall.Times, 10) {
+				if fall.Pooler == p.Name {
+					by[fall.Process] = append(by[fall.Process], fall.At)
+				}
+			}
+		}
+		for _, process := range slices.Sorted(maps.Keys(by)) {
+			if len(by[process]) > len(most) {
+				most = by[process]
+			}
+		}
+	}
+	return most
 }
 
 func (e *examination) moment(p *fleet.Pooler, at time.Time, evidence string) {
@@ -313,7 +347,7 @@ func (e *examination) moment(p *fleet.Pooler, at time.Time, evidence string) {
 		return
 	}
 	e.add(Finding{
-		Cause: about(PoolerDown, p.Name), Subject: p.Name, Kind: PoolerDown, Severity: Warning, Moment: at,
+		Cause: about(PoolerDown, p.Name), Subject: p.Name, Kind: PoolerDown, Severity: Warning, Moment: at, Falls: e.falls(p),
 		Title:    p.Name + " went down and came back",
 		Impact:   "It was away for less than it takes to notice. The clients it had were disconnected. " + e.capacity(),
 		Evidence: []string{evidence},

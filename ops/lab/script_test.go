@@ -134,6 +134,7 @@ func (w *world) mend() {
 //	gap start | gap stop                                      measures new connections meanwhile
 //	bound WHAT MAXIMUM                                        of the median of the gaps measured
 //	measure N FILE                                            runs the lines of FILE N times
+//	every PERIOD                                              within FILE: until so long after the last order
 //	crowd N | crowd whole                                     N connected clients that go on querying
 //	pause | resume                                            every pooler
 //	sql QUERY | prepared N | cancel N | login ROLE refused    through the VIP
@@ -141,9 +142,11 @@ func (w *world) mend() {
 //	server ready|drain|maint POOLER                           an operator's order on both nodes
 //	slack ok|429|500|hang                                     how the Slack that the monitor tells answers
 //	tells LIMIT EVENT CAUSE [late]                            the next thing told
+//	since                                                     the change that is told next is now
 //	eventually LIMIT EVENT CAUSE                              told at last; before it only the same cause
 //	ignore CAUSE                                              what may be told, and need not be
 //	channel LIMIT TEXT                                        a message in the channel begins so
+//	delivered                                                 the monitor knows that all was accepted
 //	quiet DURATION                                            nothing is told
 //	posts N                                                   messages in the channel so far
 //	rows QUERY                                                becomes true in Weir's own database
@@ -157,7 +160,7 @@ func (w *world) verbs() map[string]func(*testscript.TestScript, bool, []string) 
 		"sql": (*script).sql, "prepared": (*script).prepared, "cancel": (*script).cancel, "login": (*script).login,
 		"stats": (*script).stats, "holders": (*script).watchHolders,
 		"slack": (*script).doSlack, "tells": (*script).tells, "quiet": (*script).quiet, "posts": (*script).posts,
-		"ignore": (*script).ignore, "eventually": (*script).eventually, "channel": (*script).channelSays,
+		"since": (*script).since, "ignore": (*script).ignore, "delivered": (*script).delivered, "eventually": (*script).eventually, "channel": (*script).channelSays,
 		"server": (*script).server, "rows": (*script).rows,
 	} {
 		verbs[name] = func(ts *testscript.TestScript, neg bool, args []string) {
@@ -257,6 +260,11 @@ func (s *script) stays(ctx context.Context, args []string) error {
 	return nil
 }
 
+func (s *script) since(context.Context, []string) error {
+	s.acted = time.Now()
+	return nil
+}
+
 func (s *script) roles(ctx context.Context, _ []string) error {
 	_, _, err := s.holderAndStandby(ctx)
 	return err
@@ -288,6 +296,21 @@ func (s *script) measure(ctx context.Context, args []string) error {
 func (s *script) lines() map[string]func(context.Context, []string) error {
 	return map[string]func(context.Context, []string) error{
 		"weir": s.weir, "tells": s.tells, "until": s.until, "stays": s.stays, "gap": s.doGap, "hold": s.hold,
+		"every": s.every,
+	}
+}
+
+// every PERIOD waits until the last order is so long ago: the fault itself is one that comes again and again.
+func (s *script) every(ctx context.Context, args []string) error {
+	period, err := time.ParseDuration(args[1])
+	if err != nil {
+		return err
+	}
+	select {
+	case <-time.After(time.Until(s.acted.Add(period))):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

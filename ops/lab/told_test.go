@@ -186,7 +186,8 @@ func (s *script) tells(ctx context.Context, args []string) error {
 	return nil
 }
 
-// eventually LIMIT EVENT CAUSE waits until that is told; what is told before has to be of the same cause.
+// eventually LIMIT EVENT CAUSE waits until that is told, or told as the state of the incident; what is
+// told before has to be of the same cause.
 func (s *script) eventually(ctx context.Context, args []string) error {
 	limit, err := time.ParseDuration(args[1])
 	if err != nil {
@@ -203,7 +204,7 @@ func (s *script) eventually(ctx context.Context, args []string) error {
 		if a.Cause != args[3] {
 			return fmt.Errorf("told %s %s", a.Event, a.Cause)
 		}
-		if string(a.Event) == args[2] {
+		if a.Event == args[2] || a.State == args[2] {
 			return nil
 		}
 	}
@@ -217,30 +218,51 @@ func (f *fakeSlack) note(took time.Duration) {
 
 // forget waits until the monitor has no incident open and nothing left to tell, and goes on from there.
 func (w *world) forget(ctx context.Context) error {
+	err := w.waitHealth(ctx, func(h monitorHealth) bool {
+		return h.Status == "ok" && !h.Starting && h.Open == 0 && h.waiting() == 0
+	})
+	if err == nil {
+		w.slack.mu.Lock()
+		w.slack.told, w.slack.ignored = len(w.slack.alerts), nil
+		w.slack.mu.Unlock()
+	}
+	return err
+}
+
+// delivered waits until the monitor has written down that everything was accepted. One that is killed
+// before it could sends that again, under the same key.
+func (s *script) delivered(ctx context.Context, _ []string) error {
+	return s.waitHealth(ctx, func(h monitorHealth) bool { return h.waiting() == 0 })
+}
+
+// monitorHealth is what the monitor's /healthz says.
+type monitorHealth struct {
+	Status   string         `json:"status"`
+	Starting bool           `json:"starting"`
+	Open     int            `json:"incidents_open"`
+	Pending  map[string]int `json:"notifications_pending"`
+}
+
+func (h monitorHealth) waiting() (n int) {
+	for _, each := range h.Pending {
+		n += each
+	}
+	return n
+}
+
+func (w *world) waitHealth(ctx context.Context, want func(monitorHealth) bool) error {
 	client := http.Client{Transport: &http.Transport{DialContext: w.dial, DisableKeepAlives: true}}
-	health := "http://" + net.JoinHostPort(w.inv.Monitor.Address.String(), strconv.Itoa(w.inv.Monitor.Port)) + "/healthz"
+	at := "http://" + net.JoinHostPort(w.inv.Monitor.Address.String(), strconv.Itoa(w.inv.Monitor.Port)) + "/healthz"
 	for {
-		var h struct {
-			Status   string         `json:"status"`
-			Starting bool           `json:"starting"`
-			Open     int            `json:"incidents_open"`
-			Pending  map[string]int `json:"notifications_pending"`
-		}
-		err := getJSON(ctx, &client, health, &h)
-		waiting := 0
-		for _, n := range h.Pending {
-			waiting += n
-		}
-		if err == nil && h.Status == "ok" && !h.Starting && h.Open == 0 && waiting == 0 {
-			w.slack.mu.Lock()
-			w.slack.told, w.slack.ignored = len(w.slack.alerts), nil
-			w.slack.mu.Unlock()
+		var h monitorHealth
+		err := getJSON(ctx, &client, at, &h)
+		if err == nil && want(h) {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("the monitor is not at rest: %+v, %w", h, err)
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(look):
 		}
 	}
 }

@@ -45,7 +45,7 @@ type monitor struct {
 
 // newMonitor opens what the monitor needs: its state, its port. Nothing is asked or sent yet.
 func newMonitor(s settings, dial fleet.Dial, log *slog.Logger) (*monitor, error) {
-	m := &monitor{settings: s, log: log, hub: fleet.NewHub(fleet.First(s.inventory)), client: &http.Client{}}
+	m := &monitor{settings: s, log: log, hub: fleet.NewHub(fleet.First(s.inventory)), client: slack.NewClient()}
 	if err := m.open(dial); err != nil {
 		m.close()
 		return nil, err
@@ -156,6 +156,7 @@ func (m *monitor) run(ctx context.Context) error {
 			cancel(fmt.Errorf("serve /healthz and /metrics: %w", err))
 		}
 	})
+	m.parts.Doubts = func() bool { return m.watch.seen.Load().Book.Doubts(time.Now()) }
 	wg.Go(func() { m.parts.Poll(ctx, func(r fleet.Reading) { m.hub.Apply(r) }) })
 	wg.Go(func() { m.watch.run(ctx) })
 	wg.Go(func() { m.poster.Run(ctx) })

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -25,6 +26,7 @@ type Client struct {
 	config *pgconn.Config
 	turn   chan struct{} // holds one token: whoever has it may use conn
 	conn   *pgconn.PgConn
+	ended  atomic.Int64
 }
 
 // New makes the client of one pooler; nothing is connected yet. user is weir_monitor to ask, or
@@ -43,6 +45,10 @@ func New(pooler inventory.Node, port int, user, password string, dial Dial) (*Cl
 	c.turn <- struct{}{}
 	return c, nil
 }
+
+// Ended is how often the pooler has closed the kept connection, which it does only when it ends. A
+// connection that this side gave up, because no answer came, does not count.
+func (c *Client) Ended() int64 { return c.ended.Load() }
 
 // Close ends the kept connection. The next question opens another.
 func (c *Client) Close(ctx context.Context) error {
@@ -158,6 +164,7 @@ func (c *Client) ask(ctx context.Context, what string) (*pgconn.Result, error) {
 	kept := c.conn != nil
 	result, err := c.exchange(ctx, question)
 	if err != nil && kept && c.conn == nil && ctx.Err() == nil {
+		c.ended.Add(1)
 		result, err = c.exchange(ctx, question)
 	}
 	if err != nil {

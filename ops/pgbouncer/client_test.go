@@ -210,6 +210,9 @@ func TestTheClientFindsAPoolerThatWasRestarted(t *testing.T) {
 	if _, err := console.Version(ctx); err != nil {
 		t.Errorf("the first question after the restart: %v", err)
 	}
+	if console.Ended() != 1 {
+		t.Errorf("it counts %d ends of the pooler", console.Ended())
+	}
 }
 
 func TestAQuestionEndsWithItsContext(t *testing.T) {
