@@ -26,10 +26,13 @@ watch: build ## the chain, drawn anew every second
 
 build:
 	@mkdir -p bin
-	@go build $(GOFLAGS_BUILD) -o bin/ ./ops/weir ./ops/monitor
+	@go build $(GOFLAGS_BUILD) -o bin/ ./ops/weir ./ops/monitor ./server
 
 deps: ## install what is missing, and say what
 	@ops/lab/deps.sh $(DEBS)
+
+generate: ## what is generated and committed
+	@cd server/web/explorer && npm ci --no-audit --no-fund --ignore-scripts --silent && npm run --silent build
 
 check: ## format, vet, staticcheck, import rules, generated files
 	@ops/check.sh
@@ -44,3 +47,33 @@ test: test-deps build ## everything, the lab's scripts included; needs root
 bench: deps build ## the measured proof: minutes, prints a table, keeps JSON in .lab/bench
 	@$(SUDO) bin/weir up
 	@$(SUDO) bin/weir bench headline
+
+# ---- compose.yml and Vagrantfile: the deployment on this machine -----------------------------------------------------
+.PHONY: secrets start stop watch-logs link test-compose test-vagrant
+export WEIR_VERSION = $(VERSION)
+
+secrets: ## secrets that are missing, every host's files from the inventory, the addresses into .env
+	@[ -f .env ] || { cp .env.example .env && echo "made .env from .env.example: look through it"; }
+	@go run ./ops/compose
+
+start: secrets ## docker compose up, the edge's two nodes in containers too unless EDGE=none (then: vagrant up)
+	@docker compose $(if $(filter none,$(EDGE)),,--profile edge) up --detach --build --wait
+
+stop: ## end the containers; the data stays
+	@docker compose --profile edge down
+
+watch-logs: ## what the containers say
+	@docker compose --profile edge logs --follow --tail 20
+
+# As root: they kill a container's main process, which docker kill is not. Both need a Docker engine.
+test-compose: ## the whole chain in containers, and what it survives: a minute or two
+	@mkdir -p bin && go test -c -o bin/ ./ops/compose
+	@cd ops/compose && $(SUDO) env "PATH=$$PATH" WEIR_TEST_ENGINE=1 ../../bin/compose.test -test.v -test.run TestCompose -test.timeout 20m
+
+test-vagrant: ## the edge as machines of the Vagrantfile, provider docker; needs vagrant
+	@command -v vagrant >/dev/null || ops/lab/deps.sh vagrant openssh-client
+	@mkdir -p bin && go test -c -o bin/ ./ops/compose
+	@cd ops/compose && $(SUDO) env "PATH=$$PATH" WEIR_TEST_ENGINE=1 ../../bin/compose.test -test.v -test.run TestVagrant -test.timeout 20m
+
+link: ## the containers' server: a one-time link for the first administrator, while there is none
+	@docker compose exec server /usr/local/lib/weir/server --settings /etc/weir/server.env invite --if-first

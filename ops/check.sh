@@ -15,5 +15,7 @@ CGO_ENABLED=0 go tool sqlc diff
 CGO_ENABLED=0 go tool sqlc vet
 # The rules of who may import whom, each with its reason.
 go test -run TestNobodyImportsWhatTheDesignForbids ./ops/weir
+# What breaks clients of the API is named in CHANGELOG.md.
+go test -run TestWhatBreaksClientsIsNamedInTheChangelog ./graph
 go mod verify >/dev/null
 echo "check: all good"

@@ -43,18 +43,22 @@ type page struct {
 	First         bool
 	Socket        string
 	StatsPort     int
-	StatsConns    int
-	MaxConn       int // clients and statistics
-	Clients       int
-	ServerMaxConn int
-	Threads       int
-	CheckInterval string
-	CheckTimeout  string
-	FastInterval  string
-	BlindFor      string
-	BlindFall     int
-	StartUp       string
-	Ports         string
+	SessionPort   int
+	SessionSocket string
+	// SessionQuestion is the one that may be asked there, in hexadecimal digits.
+	SessionQuestion string
+	StatsConns      int
+	MaxConn         int // clients and statistics
+	Clients         int
+	ServerMaxConn   int
+	Threads         int
+	CheckInterval   string
+	CheckTimeout    string
+	FastInterval    string
+	BlindFor        string
+	BlindFall       int
+	StartUp         string
+	Ports           string
 }
 
 // Render makes every file of one node's HAProxy: a configuration for each process, the kernel's
@@ -111,6 +115,7 @@ func newPage(inv *inventory.Inventory, node inventory.Node, s inventory.Secrets,
 		Inv: inv, Node: node, Peer: inv.HAProxy.Peer(node.Name), Secrets: s, StatsUser: StatsUser,
 		Files: files, Number: number, Instances: instances, First: number == 1,
 		Socket: "/run/haproxy/admin" + suffix(number) + ".sock", StatsPort: StatsPort(inv, number), StatsConns: statsConns,
+		SessionPort: SessionPort(inv, number), SessionSocket: "weir-sessions" + suffix(number), SessionQuestion: hex.EncodeToString([]byte(sessionQuestion)),
 		MaxConn: per + statsConns, Clients: per, ServerMaxConn: max(1, inv.PgBouncer.MaxClientConn/instances), Threads: threads,
 		CheckInterval: milliseconds(inv.HAProxy.CheckInterval.Duration),
 		CheckTimeout:  milliseconds(inv.HAProxy.CheckTimeout.Duration),
@@ -133,13 +138,16 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 func reservedPorts(inv *inventory.Inventory, instances int) string {
 	ports := []string{strconv.Itoa(inv.VIP.Port)}
 	for i := 1; i <= instances; i++ {
-		ports = append(ports, strconv.Itoa(StatsPort(inv, i)))
+		ports = append(ports, strconv.Itoa(StatsPort(inv, i)), strconv.Itoa(SessionPort(inv, i)))
 	}
 	return strings.Join(ports, ",")
 }
 
 // StatsPort is the statistics port of the n-th process, from 1.
 func StatsPort(inv *inventory.Inventory, n int) int { return inv.HAProxy.StatsPort + n - 1 }
+
+// SessionPort is where the n-th process, from 1, tells its sessions to the console.
+func SessionPort(inv *inventory.Inventory, n int) int { return StatsPort(inv, n) + sessionPorts }
 
 // suffix tells the second process and later ones apart: haproxy, haproxy-2.
 func suffix(n int) string {

@@ -28,6 +28,7 @@ type Config struct {
 	Inventory *inventory.Inventory
 	Bin       string               // programs built here, to be found at render.Programs in every host
 	Monitor   map[string]string    // settings of the monitor: where Slack is, for one
+	Console   map[string]string    // settings of the server: where people find it, for one; nil is a lab without it
 	Forwards  []Forward            // ports of the outside loopback; none for a lab of a test
 	Say       func(string, ...any) // progress, a line each
 }
@@ -97,9 +98,14 @@ func (l *Lab) plan(cfg Config) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	hosts, err := render.Hosts(cfg.Inventory, secrets, render.Place{Files: files, Monitor: cfg.Monitor})
+	hosts, err := render.Hosts(cfg.Inventory, secrets, render.Place{Files: files, Monitor: cfg.Monitor, Console: cfg.Console})
 	if err != nil {
 		return nil, err
+	}
+	for i := range hosts {
+		if hosts[i].Name == cfg.Inventory.Console.Name && cfg.Console == nil {
+			hosts[i].Files, hosts[i].Processes = nil, nil
+		}
 	}
 	client, gateway, err := ownAddresses(cfg.Inventory)
 	if err != nil {

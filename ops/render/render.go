@@ -28,6 +28,7 @@ type Host struct {
 type Place struct {
 	Files   int               // open files a process may have there; 0 takes the inventory's
 	Monitor map[string]string // settings of the monitor beside its own: where Slack is, for one
+	Console map[string]string // settings of the server beside its own: where people find it, for one
 }
 
 // Hosts renders the cluster.
@@ -55,7 +56,7 @@ func Hosts(inv *inventory.Inventory, s inventory.Secrets, place Place) ([]Host, 
 	return append(hosts,
 		Host{Node: inventory.Node{Name: inv.Postgres.Name, Address: inv.Postgres.Address}, Files: body, Processes: postgres.Processes(inv)},
 		monitor(inv, s, files, place.Monitor),
-		Host{Node: inventory.Node{Name: inv.Console.Name, Address: inv.Console.Address}},
+		console(inv, s, files, place.Console),
 	), nil
 }
 

@@ -18,7 +18,8 @@ var secrets = inventory.Secrets{
 
 func hosts(t *testing.T) []Host {
 	t.Helper()
-	out, err := Hosts(inventory.Default(), secrets, Place{Monitor: map[string]string{"SLACK_BOT_TOKEN": "slack-secret-of-the-test"}})
+	out, err := Hosts(inventory.Default(), secrets, Place{Monitor: map[string]string{"SLACK_BOT_TOKEN": "slack-secret-of-the-test"},
+		Console: map[string]string{"DATABASE_URL": "database-secret-of-the-test"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func TestNoHostGetsTheSameFileTwice(t *testing.T) {
 }
 
 func TestAFileWithASecretIsNotForEverybodyToRead(t *testing.T) {
-	values := []string{"slack-secret-of-the-test"}
+	values := []string{"slack-secret-of-the-test", "database-secret-of-the-test"}
 	for field := range reflect.ValueOf(secrets).NumField() {
 		values = append(values, reflect.ValueOf(secrets).Field(field).String())
 	}

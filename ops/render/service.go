@@ -49,6 +49,38 @@ func monitor(inv *inventory.Inventory, s inventory.Secrets, files int, env map[s
 	return h
 }
 
+// ConsoleSecrets are what the server reads and operates with.
+var ConsoleSecrets = []string{"monitor", "admin", "console", "haproxy-stats"}
+
+// ConsoleEnv is where the server's settings lie, for the commands that are run beside it.
+const ConsoleEnv = configDir + "/server.env"
+
+//go:embed weir-server.service
+var serverUnit []byte
+
+// console is the host of the console and the API. env is what the place adds to its settings: where
+// people find it, for one.
+func console(inv *inventory.Inventory, s inventory.Secrets, files int, env map[string]string) Host {
+	h := Host{Node: inventory.Node{Name: inv.Console.Name, Address: inv.Console.Address}}
+	settings := map[string]string{
+		inventory.Env: configDir + "/inventory.yaml", "WEIR_SECRETS": secretsDir,
+		"WEIR_STATE":     "/var/lib/weir/server",
+		"WEIR_MAX_FILES": fmt.Sprint(files),
+	}
+	maps.Copy(settings, env)
+	h.Files = append(h.Files,
+		inventory.File{Path: configDir + "/inventory.yaml", Mode: 0o644, Body: inv.YAML()},
+		inventory.File{Path: ConsoleEnv, Mode: 0o600, Body: envFile(settings)},
+		inventory.File{Path: "/etc/systemd/system/weir-server.service", Mode: 0o644, Body: serverUnit})
+	for _, name := range ConsoleSecrets {
+		h.Files = append(h.Files, s.File(secretsDir, name, ""))
+	}
+	h.Processes = []inventory.Process{{
+		Name: "server", Argv: []string{Programs + "/server"}, EnvFile: ConsoleEnv, Ready: inv.Console.Port,
+	}}
+	return h
+}
+
 func envFile(settings map[string]string) []byte {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(settings)) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -29,6 +30,13 @@ const (
 	consolePortEnv = "WEIR_CONSOLE_PORT"
 )
 
+// What leads there, as up names it.
+const (
+	sqlForward     = "SQL"
+	statsForward   = "HAProxy statistics"
+	consoleForward = "the console"
+)
+
 // forwards are the ways into the lab from outside. "none" in a variable leaves one out.
 func forwards(inv *inventory.Inventory) ([]lab.Forward, error) {
 	var out []lab.Forward
@@ -36,9 +44,9 @@ func forwards(inv *inventory.Inventory) ([]lab.Forward, error) {
 		name, env, target string
 		port              int
 	}{
-		{"SQL", sqlPortEnv, inv.VIPEndpoint(), 5432},
-		{"HAProxy statistics", statsPortEnv, net.JoinHostPort(inv.VIP.Address.String(), strconv.Itoa(inv.HAProxy.StatsPort)), 8404},
-		{"the console", consolePortEnv, net.JoinHostPort(inv.Console.Address.String(), strconv.Itoa(inv.Console.Port)), 3000},
+		{sqlForward, sqlPortEnv, inv.VIPEndpoint(), 5432},
+		{statsForward, statsPortEnv, net.JoinHostPort(inv.VIP.Address.String(), strconv.Itoa(inv.HAProxy.StatsPort)), 8404},
+		{consoleForward, consolePortEnv, net.JoinHostPort(inv.Console.Address.String(), strconv.Itoa(inv.Console.Port)), 3000},
 	} {
 		port, err := portOf(f.env, f.port)
 		if err != nil {
@@ -92,7 +100,8 @@ func (c *command) runUp(ctx context.Context, out io.Writer, l *lab.Lab, inv *inv
 	if err != nil {
 		return err
 	}
-	already, err := l.Up(ctx, lab.Config{Inventory: inv, Bin: filepath.Dir(bin), Monitor: monitorSettings(), Forwards: ways, Say: say})
+	already, err := l.Up(ctx, lab.Config{Inventory: inv, Bin: filepath.Dir(bin), Monitor: monitorSettings(), Console: consoleSettings(ways),
+		Forwards: ways, Say: say})
 	if err != nil {
 		return err
 	}
@@ -104,13 +113,39 @@ func (c *command) runUp(ctx context.Context, out io.Writer, l *lab.Lab, inv *inv
 		return err
 	}
 	say("a query through %s answers, in %s", inv.VIPEndpoint(), took.Round(100*time.Microsecond))
-	return c.printPlaces(out, l, inv, ways)
+	if err := waitConsole(ctx, l, inv); err != nil {
+		return err
+	}
+	say("the console answers")
+	if err := c.printPlaces(out, l, inv, ways); err != nil {
+		return err
+	}
+	return printFirstLink(ctx, out, l, inv)
 }
 
 // monitorSettings are those of the caller's own environment that the monitor is to have.
 func monitorSettings() map[string]string {
+	return environment("SLACK_WEBHOOK_URL", "SLACK_BOT_TOKEN", "SLACK_CHANNEL", "SLACK_API_URL", "ALERT_WEBHOOK_URL", "HEARTBEAT_URL")
+}
+
+// consoleSettings are those that the server is to have, and where people find it: at the lab's ports.
+func consoleSettings(ways []lab.Forward) map[string]string {
 	out := map[string]string{}
-	for _, name := range []string{"SLACK_WEBHOOK_URL", "SLACK_BOT_TOKEN", "SLACK_CHANNEL", "SLACK_API_URL", "ALERT_WEBHOOK_URL", "HEARTBEAT_URL"} {
+	for _, w := range ways {
+		switch w.Name {
+		case consoleForward:
+			out["PUBLIC_URL"] = "http://" + w.Listen
+		case statsForward:
+			out["HAPROXY_STATS_URL"] = "http://" + w.Listen + "/stats"
+		}
+	}
+	maps.Copy(out, environment("PUBLIC_URL", "CORS_ORIGIN", "HAPROXY_STATS_URL", "WEIR_TRUSTED_PROXIES"))
+	return out
+}
+
+func environment(names ...string) map[string]string {
+	out := map[string]string{}
+	for _, name := range names {
 		if value := os.Getenv(name); value != "" {
 			out[name] = value
 		}

@@ -58,9 +58,11 @@ func newRoot() *cobra.Command {
 	root.AddGroup(
 		&cobra.Group{ID: "lab", Title: "The lab:"},
 		&cobra.Group{ID: "look", Title: "Look and use:"},
+		&cobra.Group{ID: "people", Title: "People and programs:"},
 		&cobra.Group{ID: "fault", Title: "Break it on purpose:"},
 		&cobra.Group{ID: "measure", Title: "Measure:"})
 	root.AddCommand(c.up(), c.down(), c.status(), c.psql(), c.dsn(), c.exec(), c.logs(), c.rootfs(), c.render(), c.gap(), c.bench())
+	root.AddCommand(c.invite(), c.token(), c.migrate())
 	root.AddCommand(c.faults()...)
 	return root
 }

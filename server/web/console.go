@@ -1,0 +1,258 @@
+package web
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"weir/graph/noun"
+	"weir/ops/fault"
+	"weir/ops/runbook"
+	"weir/server/session"
+	"weir/views/chain"
+	"weir/views/layout"
+	"weir/views/ui"
+)
+
+// asked is a request for a page, or for the stream of one.
+type asked struct {
+	*http.Request
+	web    *Web
+	frame  *frame
+	viewer *session.Viewer // nil is nobody
+	clock  ui.Clock
+	stream bool // only its fragments are wanted
+}
+
+// made is a page, before it is put into its frame.
+type made struct {
+	title     string
+	section   layout.Section
+	content   templ.Component
+	fragments []layout.Fragment // those that the stream keeps current; nil: the page is not live
+	charts    bool
+	gate      bool // for those who are not signed in
+	status    int  // 0 is 200
+}
+
+// maker makes one page: for a request of it, and for every frame of its stream.
+type maker func(a *asked) (made, error)
+
+// pages are the routes that people look at: one file each, page_NAME.go. They go through signed, which
+// finds out who asks.
+func (w *Web) pages(signed func(http.Handler) http.Handler) {
+	w.live = newLive(w.Deps.Fleet, w.Deps.Inventory)
+	w.streamed = http.NewServeMux()
+	see := func(path string, make maker) {
+		w.mux.Handle("GET "+path, signed(w.page(make)))
+		w.streamed.Handle("GET "+path, w.page(make))
+	}
+	do := func(path string, h func(rw http.ResponseWriter, a *asked) error) {
+		w.mux.Handle("POST "+path, signed(w.act(h)))
+	}
+	w.chainPages(see, do)
+	w.signInPages(see, do)
+	w.mux.Handle("GET /events", signed(w.streams.carry(http.HandlerFunc(w.events))))
+	do("/preferences", w.preferences)
+}
+
+// Run draws the pages' frames until ctx ends.
+func (w *Web) Run(ctx context.Context) { w.live.run(ctx) }
+
+func (w *Web) ask(r *http.Request) *asked {
+	a := &asked{Request: r, web: w, frame: w.live.now.Load()}
+	if v, err := session.ViewerOf(r.Context()); err == nil {
+		a.viewer = &v
+	}
+	// A page that is asked for is of now; a stream's is of its frame, so that all streams are alike.
+	a.clock = ui.Clock{Now: time.Now(), Zone: zone(r)}
+	return a
+}
+
+// zone is the one that the viewer's browser has told.
+func zone(r *http.Request) *time.Location {
+	if c, err := r.Cookie("tz"); err == nil {
+		name, _ := url.QueryUnescape(c.Value)
+		if z, err := time.LoadLocation(name); err == nil && name != "Local" {
+			return z
+		}
+	}
+	return time.UTC
+}
+
+// view is the chain as pages see it.
+func (a *asked) view() chain.View {
+	return chain.View{Clock: a.clock, Snapshot: a.frame.snapshot, Inventory: a.web.Deps.Inventory, Findings: a.frame.findings, Open: a.frame.open}
+}
+
+// needs is Unauthenticated or Forbidden, or nil when the role is enough.
+func (a *asked) needs(role runbook.Role) error {
+	if a.viewer == nil {
+		return fault.Errorf(fault.Unauthenticated, "Sign in first.")
+	}
+	if !a.viewer.May(role) {
+		return fault.Errorf(fault.Forbidden, "This needs the role %s; yours is %s.", role, a.viewer.Role)
+	}
+	return nil
+}
+
+func (a *asked) operates() bool { return a.needs(runbook.Operator) == nil }
+
+// away is since when PostgreSQL, as pages reach it, does not answer; false when it does.
+func (a *asked) away() (since time.Time, is bool) {
+	through := a.frame.snapshot.VIP.Through
+	return through.Since, through.Asked() && !through.OK()
+}
+
+type probeKey struct{}
+
+// probe takes a page's maker from the table of routes, in place of the page.
+type probe struct {
+	make    maker
+	request *http.Request
+}
+
+// page answers with a whole page.
+func (w *Web) page(make maker) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if p, ok := r.Context().Value(probeKey{}).(*probe); ok {
+			p.make, p.request = make, r
+			return
+		}
+		a := w.ask(r)
+		m, err := make(a)
+		if err != nil {
+			w.Answer(rw, r, err)
+			return
+		}
+		w.show(rw, a, m)
+	})
+}
+
+// act carries out what a form asks for. When it returns an error nothing was written.
+func (w *Web) act(do func(rw http.ResponseWriter, a *asked) error) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if err := r.ParseForm(); err != nil {
+			w.Answer(rw, r, fault.Wrap(fault.Invalid, err, "The form could not be read."))
+			return
+		}
+		for _, values := range r.PostForm {
+			for _, v := range values {
+				if strings.ToValidUTF8(v, "") != v || strings.ContainsRune(v, 0) {
+					w.Answer(rw, r, fault.Errorf(fault.Invalid, "The form holds bytes that are no text."))
+					return
+				}
+			}
+		}
+		if err := do(rw, w.ask(r)); err != nil {
+			w.Answer(rw, r, err)
+		}
+	})
+}
+
+// show writes a page in its frame.
+func (w *Web) show(rw http.ResponseWriter, a *asked, m made) {
+	p := layout.Page{Title: m.title, Section: m.section, Path: a.URL.RequestURI(), Live: m.fragments != nil, Charts: m.charts,
+		Theme: theme(a.Request), Clock: a.clock, Cluster: w.Deps.Inventory.Cluster, Version: w.Version, Notice: takeNotice(rw, a.Request)}
+	frame := layout.Gate
+	if a.viewer != nil && !m.gate {
+		p.Viewer = &layout.Viewer{Name: a.viewer.Name, Role: layout.Role(a.viewer.Role)}
+		frame = layout.Frame
+	}
+	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	templ.Handler(frame(p, m.content), templ.WithStatus(max(m.status, http.StatusOK)), templ.WithErrorHandler(func(r *http.Request, err error) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { w.Answer(rw, r, err) })
+	})).ServeHTTP(rw, a.Request)
+}
+
+func theme(r *http.Request) layout.Theme {
+	c, err := r.Cookie("theme")
+	if err != nil {
+		return layout.System
+	}
+	return layout.ParseTheme(c.Value)
+}
+
+// preferences sets the theme where there is no script.
+func (w *Web) preferences(rw http.ResponseWriter, a *asked) error {
+	http.SetCookie(rw, &http.Cookie{Name: "theme", Value: string(layout.ParseTheme(a.PostFormValue("theme"))), Path: "/", MaxAge: 365 * 24 * 3600,
+		SameSite: http.SameSiteLaxMode, Secure: w.Public.Scheme == "https"})
+	w.send(rw, a, local(a.PostFormValue("back")), nil)
+	return nil
+}
+
+// local is a path of this server, or the first page.
+func local(path string) string {
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") {
+		return "/"
+	}
+	return path
+}
+
+const noticeCookie = "weir-notice"
+
+// send leads on to another page, which tells what came of this once.
+func (w *Web) send(rw http.ResponseWriter, a *asked, to string, n *ui.Notice) {
+	if n != nil {
+		text, _ := json.Marshal(n) // strings: cannot fail
+		if len(text) < 3000 {
+			http.SetCookie(rw, &http.Cookie{Name: noticeCookie, Value: base64.RawURLEncoding.EncodeToString(text), Path: "/", MaxAge: 60,
+				HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: w.Public.Scheme == "https"})
+		}
+	}
+	http.Redirect(rw, a.Request, to, http.StatusSeeOther)
+}
+
+func takeNotice(rw http.ResponseWriter, r *http.Request) *ui.Notice {
+	c, err := r.Cookie(noticeCookie)
+	if err != nil {
+		return nil
+	}
+	http.SetCookie(rw, &http.Cookie{Name: noticeCookie, Path: "/", MaxAge: -1, HttpOnly: true})
+	text, err := base64.RawURLEncoding.DecodeString(c.Value)
+	var n ui.Notice
+	if err != nil || json.Unmarshal(text, &n) != nil {
+		return nil
+	}
+	return &n
+}
+
+// faults are what the API found wrong with what was entered.
+func faults(list []noun.UserError) ui.Faults {
+	var out ui.Faults
+	for _, e := range list {
+		f := ui.Fault{Message: e.Message}
+		if e.Field != nil {
+			f.Field = *e.Field
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// errorPage is what a person sees of an error.
+func (w *Web) errorPage(rw http.ResponseWriter, r *http.Request, status int, f failure) {
+	a := w.ask(r)
+	if f.Code == fault.Unauthenticated {
+		to := "/sign-in"
+		if r.Method == http.MethodGet && r.URL.Path != "/" {
+			to += "?next=" + url.QueryEscape(r.URL.RequestURI())
+		}
+		http.Redirect(rw, r, to, http.StatusSeeOther)
+		return
+	}
+	m := made{title: http.StatusText(status), status: status, content: ui.Failed("This page", f.Message)}
+	switch f.Code {
+	case fault.Forbidden:
+		m.content = ui.Blank(ui.Planned, f.Message)
+	case fault.NotFound:
+		m.content = ui.Blank(ui.Unknown, f.Message)
+	}
+	w.show(rw, a, m)
+}

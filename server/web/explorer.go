@@ -1,0 +1,31 @@
+package web
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+
+	"weir/server/session"
+)
+
+// explorer is a page to try the API on, for who is signed in. It is built from explorer/ (make
+// generate) and loads nothing from elsewhere.
+func (w *Web) explorer(rw http.ResponseWriter, r *http.Request) {
+	if _, err := session.ViewerOf(r.Context()); err != nil {
+		w.Answer(rw, r, err)
+		return
+	}
+	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	fmt.Fprintf(rw, `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>API explorer · Weir</title>
+<link rel="stylesheet" href="%s">
+<script type="module" src="%s"></script>
+</head>
+<body><div id="explorer"></div><noscript>The explorer needs JavaScript; the API does not.</noscript></body>
+</html>
+`, html.EscapeString(w.assets.url("explorer.css")), html.EscapeString(w.assets.url("explorer.js")))
+}

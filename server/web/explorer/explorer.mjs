@@ -1,0 +1,30 @@
+// The API explorer: GraphiQL over /graphql, subscriptions over its WebSocket. The session's cookie
+// says who asks; nothing is loaded from elsewhere.
+import { createElement } from 'react';
+import { createRoot } from 'react-dom/client';
+import { createGraphiQLFetcher } from '@graphiql/toolkit';
+import { createClient } from 'graphql-ws';
+import { GraphiQL } from 'graphiql';
+
+const url = new URL('/graphql', location.href);
+const socket = new URL(url);
+socket.protocol = url.protocol.replace('http', 'ws');
+
+const fetcher = createGraphiQLFetcher({
+  url: url.href,
+  wsClient: createClient({ url: socket.href }),
+});
+
+const welcome = `# Every field, type and argument is described: see the documentation on the left.
+# Ctrl-Space completes, Ctrl-Enter runs.
+{
+  fleet {
+    vip { holders }
+    poolers { name view { value { state } } }
+  }
+}
+`;
+
+createRoot(document.getElementById('explorer')).render(
+  createElement(GraphiQL, { fetcher, defaultQuery: welcome, defaultEditorToolsVisibility: true }),
+);

@@ -1,0 +1,332 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"weir/graph/noun"
+	"weir/ops/fault"
+	"weir/ops/runbook"
+	"weir/views/haproxy"
+	"weir/views/layout"
+	"weir/views/overview"
+	"weir/views/pool"
+	"weir/views/ui"
+)
+
+type (
+	seeing func(path string, make maker)
+	doing  func(path string, h func(rw http.ResponseWriter, a *asked) error)
+)
+
+// chainPages are the overview, the poolers and the HAProxy nodes, with the orders to them.
+func (w *Web) chainPages(see seeing, do doing) {
+	see("/{$}", w.overview)
+	see("/poolers", w.poolers)
+	see("/poolers/{pooler}", w.pooler)
+	for path, filled := range map[string]func(*asked) (order, error){
+		"/poolers/{pooler}/{verb}": poolerOrder, "/pools/{verb}": poolerOrder, "/haproxy/{node}/{verb}": nodeOrder,
+	} {
+		see(path, func(a *asked) (made, error) { return w.confirm(a, filled) })
+		do(path, func(rw http.ResponseWriter, a *asked) error { return w.order(rw, a, filled) })
+	}
+	see("/haproxy", w.haproxy)
+}
+
+func (w *Web) overview(a *asked) (made, error) {
+	if err := a.needs(runbook.Viewer); err != nil {
+		return made{}, err
+	}
+	inv, t := w.Deps.Inventory, &w.live.trends
+	m := overview.Model{View: a.view(), Operates: a.operates(), History: w.history(a), Trends: overview.Trends{
+		Passage: t.of(passageTrend, ""), Connections: t.of(connectionsTrend, ""), Sessions: t.hosts(sessionsTrend, inv.HAProxy.NodeNames()),
+		Clients: t.hosts(clientsTrend, inv.PgBouncer.PoolerNames()), Xacts: t.hosts(xactsTrend, inv.PgBouncer.PoolerNames()),
+	}}
+	return made{title: "Overview", section: layout.Overview, content: overview.Content(m), fragments: m.Fragments()}, nil
+}
+
+const (
+	changesShown = 10
+	actsRead     = 50          // of which some are about accounts
+	historyLimit = time.Second // the first page does not wait longer for what is nice to know
+)
+
+// history is the last ten changes: what became of incidents, and what operators did.
+func (w *Web) history(a *asked) overview.History {
+	if since, away := a.away(); away {
+		return overview.History{Unreachable: true, Since: since}
+	}
+	h, err := shared(a.frame, "history "+string(a.viewer.Role), func() (overview.History, error) { return w.changes(a) })
+	if err != nil {
+		return overview.History{Unreachable: true}
+	}
+	return h
+}
+
+func (w *Web) changes(a *asked) (h overview.History, err error) {
+	ctx, cancel := context.WithTimeout(a.Context(), historyLimit)
+	defer cancel()
+	n := changesShown
+	incidents, err := w.Query.Incidents(ctx, nil, &n, nil, nil, nil)
+	if err != nil {
+		return h, err
+	}
+	for _, edge := range incidents.Edges {
+		events, err := edge.Node.Events(ctx)
+		if err != nil {
+			return h, err
+		}
+		for _, e := range events {
+			h.Changes = append(h.Changes, overview.Change{At: e.At, State: eventState(e, edge.Node.Severity), Text: e.Text, Href: "/incidents/" + edge.Node.Incident.ID})
+		}
+	}
+	if a.operates() {
+		recent := actsRead
+		acts, err := w.Query.Audit(ctx, nil, nil, nil, &recent, nil, nil, nil)
+		if err != nil {
+			return h, err
+		}
+		for _, edge := range acts.Edges {
+			if _, ofTheChain := chainVerbs[runbook.Verb(edge.Node.Verb)]; ofTheChain { // sign-ins and the like are none
+				h.Changes = append(h.Changes, act(edge.Node))
+			}
+		}
+	}
+	slices.SortStableFunc(h.Changes, func(a, b overview.Change) int { return b.At.Compare(a.At) })
+	h.Changes = h.Changes[:min(len(h.Changes), n)]
+	return h, nil
+}
+
+var chainVerbs = runbook.Verbs()
+
+// eventState is how a transition looks.
+func eventState(e noun.IncidentEvent, severity string) ui.State {
+	switch to := e.IncidentEvent.ToState; {
+	case to == "ok", to == "recovering":
+		return ui.OK
+	case to == "planned":
+		return ui.Planned
+	case severity == "critical":
+		return ui.Critical
+	case severity == "info":
+		return ui.OK
+	}
+	return ui.Warning
+}
+
+func act(e noun.AuditEntry) overview.Change {
+	c := overview.Change{At: e.At, State: ui.Planned, Text: e.Verb + " " + e.Subject, Who: e.ActorName}
+	if e.Outcome != string(runbook.OK) {
+		c.State, c.Text = ui.Warning, c.Text+": "+e.Outcome
+	}
+	return c
+}
+
+func (w *Web) poolers(a *asked) (made, error) {
+	if err := a.needs(runbook.Viewer); err != nil {
+		return made{}, err
+	}
+	m := pool.ListModel{View: a.view(), Operates: a.operates()}
+	return made{title: "Poolers", section: layout.Poolers, content: pool.List(m), fragments: m.Fragments()}, nil
+}
+
+func (w *Web) pooler(a *asked) (made, error) {
+	if err := a.needs(runbook.Viewer); err != nil {
+		return made{}, err
+	}
+	name, t := a.PathValue("pooler"), &w.live.trends
+	m := pool.Model{View: a.view(), Operates: a.operates(), Trends: pool.Trends{
+		Clients: t.of(clientsTrend, name), Waiting: t.of(waitingTrend, name), Servers: t.of(serversTrend, name), Xacts: t.of(xactsTrend, name)}}
+	var ok bool
+	if m.Pooler, ok = pool.Find(m.View, name); !ok {
+		return made{}, fault.Errorf(fault.NotFound, "There is no pooler %q.", name)
+	}
+	if !a.stream { // they are no part of what the stream sends
+		m.Settings, m.SettingsUnknown = w.settings(a, name)
+	}
+	return made{title: name, section: layout.Poolers, content: pool.Content(m), fragments: m.Fragments()}, nil
+}
+
+// settings are those that a pooler says it runs with, or why they are not known.
+func (w *Web) settings(a *asked, name string) (list []pool.Setting, why string) {
+	c, err := w.Query.Config(a.Context(), name)
+	switch {
+	case err != nil:
+		return nil, fault.MessageOf(err)
+	case c == nil:
+		return nil, "It is not in the inventory."
+	case c.RunningUnknown != nil:
+		return nil, *c.RunningUnknown
+	}
+	for _, s := range c.Running {
+		list = append(list, pool.Setting{Name: s.Key, Value: s.Value, Default: s.Default})
+	}
+	return list, ""
+}
+
+func (w *Web) haproxy(a *asked) (made, error) {
+	if err := a.needs(runbook.Viewer); err != nil {
+		return made{}, err
+	}
+	m := haproxy.Model{View: a.view(), Operates: a.operates()}
+	if w.Stats != nil {
+		m.Stats = w.Stats.String()
+	}
+	return made{title: "HAProxy", section: layout.HAProxy, content: haproxy.Content(m), fragments: m.Fragments()}, nil
+}
+
+// order is one order on its way: what the API is asked, and the page that confirms it.
+type order struct {
+	give    func(ctx context.Context, m Mutation, dryRun bool) (*noun.OrderPayload, error)
+	confirm func(came) ui.Confirm
+	section layout.Section
+	done    string // Drained pgb2.
+}
+
+// came is what came of an order or of its dry run.
+type came struct {
+	effects, refused, failed []string
+	faults                   ui.Faults
+}
+
+func poolerOrder(a *asked) (order, error) {
+	verb, host := pool.Verb(a.PathValue("verb")), a.PathValue("pooler")
+	database, reason := a.FormValue("database"), a.FormValue("reason")
+	lasts := cmp.Or(a.FormValue("for"), "30")
+	var pooler, of *string
+	if host != "" {
+		pooler = &host
+	}
+	if database != "" {
+		of = &database
+	}
+	all := map[pool.Verb]func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error){
+		pool.Pause: func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error) {
+			seconds, err := strconv.ParseFloat(lasts, 64)
+			if err != nil || !(seconds >= 0 && seconds <= 1e6) {
+				return &noun.OrderPayload{UserErrors: []noun.UserError{{Field: new("for"), Message: "Say for how many seconds."}}}, nil
+			}
+			return m.Pause(ctx, pooler, of, time.Duration(seconds*float64(time.Second)), reason, dry)
+		},
+		pool.Resume: func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error) {
+			return m.Resume(ctx, pooler, of, reason, dry)
+		},
+		pool.Reconnect: func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error) {
+			return m.Reconnect(ctx, pooler, of, reason, dry)
+		},
+		pool.Reload: func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error) {
+			return m.Reload(ctx, pooler, reason, dry)
+		},
+	}
+	if host != "" {
+		all[pool.Drain] = func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error) {
+			return m.Drain(ctx, host, reason, dry)
+		}
+		all[pool.Maint] = func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error) {
+			return m.Maint(ctx, host, reason, dry)
+		}
+		all[pool.Ready] = func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error) {
+			return m.Ready(ctx, host, reason, dry)
+		}
+	}
+	give, ok := all[verb]
+	if !ok {
+		return order{}, errNoPage
+	}
+	return order{give: give, section: layout.Poolers, done: fmt.Sprintf("Done: %s %s", verb, cmp.Or(host, "every pooler")), confirm: func(c came) ui.Confirm {
+		return pool.Order{Verb: verb, Pooler: host, Database: database, For: lasts, Reason: reason, Effects: c.effects, Refused: c.refused,
+			Failed: c.failed, Faults: c.faults, Checked: a.clock.Now, Clock: a.clock}.Confirm()
+	}}, nil
+}
+
+func nodeOrder(a *asked) (order, error) {
+	verb, node, reason := haproxy.Verb(a.PathValue("verb")), a.PathValue("node"), a.FormValue("reason")
+	give, ok := map[haproxy.Verb]func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error){
+		haproxy.Relinquish: func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error) {
+			return m.Relinquish(ctx, node, reason, dry)
+		},
+		haproxy.Reclaim: func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error) {
+			return m.Reclaim(ctx, node, reason, dry)
+		},
+	}[verb]
+	if !ok {
+		return order{}, errNoPage
+	}
+	peer := ""
+	for _, name := range a.web.Deps.Inventory.HAProxy.NodeNames() {
+		if name != node {
+			peer = name
+		}
+	}
+	return order{give: give, section: layout.HAProxy, done: fmt.Sprintf("Done: %s %s", verb, node), confirm: func(c came) ui.Confirm {
+		return haproxy.Order{Verb: verb, Node: node, Peer: peer, Reason: reason, Effects: c.effects, Refused: c.refused, Failed: c.failed,
+			Faults: c.faults, Checked: a.clock.Now, Clock: a.clock}.Confirm()
+	}}, nil
+}
+
+// confirm is the page that asks before an order is given, from its dry run.
+func (w *Web) confirm(a *asked, filled func(*asked) (order, error)) (made, error) {
+	o, err := w.filled(a, filled)
+	if err != nil {
+		return made{}, err
+	}
+	p, err := o.give(a.Context(), w.Mutation, true)
+	if err != nil {
+		return made{}, err
+	}
+	return o.page(came{faults: faults(p.UserErrors)}, p.Preflight, 0), nil
+}
+
+func (w *Web) filled(a *asked, filled func(*asked) (order, error)) (order, error) {
+	if err := a.needs(runbook.Operator); err != nil {
+		return order{}, err
+	}
+	return filled(a)
+}
+
+func (o order) page(c came, p *noun.Preflight, status int) made {
+	if p != nil {
+		c.effects, c.refused = p.Effects(), p.Reasons()
+	}
+	confirm := o.confirm(c)
+	return made{title: confirm.Title, section: o.section, content: ui.ConfirmForm(confirm), status: status}
+}
+
+// order gives it, and leads back, or shows the page again with what was in the way.
+func (w *Web) order(rw http.ResponseWriter, a *asked, filled func(*asked) (order, error)) error {
+	o, err := w.filled(a, filled)
+	if err != nil {
+		return err
+	}
+	p, err := o.give(a.Context(), w.Mutation, false)
+	if err != nil {
+		return err
+	}
+	if len(p.UserErrors) == 0 {
+		n := &ui.Notice{State: ui.OK, Title: o.done}
+		if p.Outcome != nil {
+			n.Lines = p.Outcome.Detail()
+		}
+		w.send(rw, a, o.confirm(came{}).Cancel, n)
+		return nil
+	}
+	c := came{faults: faults(p.UserErrors)}
+	if p.Outcome != nil && p.Outcome.Result() == string(runbook.Failed) {
+		c.failed = p.Outcome.Detail()
+	}
+	dry, err := o.give(a.Context(), w.Mutation, true)
+	if err != nil {
+		return err
+	}
+	status := http.StatusConflict
+	if code := fault.Code(p.UserErrors[0].Code); code == fault.Invalid || code == "" {
+		status = http.StatusUnprocessableEntity
+	}
+	w.show(rw, a, o.page(c, dry.Preflight, status))
+	return nil
+}

@@ -1,0 +1,496 @@
+// Package chain reads a snapshot as the pages show it: how each part of the chain is, in one state
+// and one word, and what stands behind it. All of it is pure; the clock comes with the view.
+package chain
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"weir/ops/fleet"
+	"weir/ops/incident"
+	"weir/ops/inventory"
+	"weir/views/ui"
+)
+
+// View is the chain at one moment, as far as a page needs to know it.
+type View struct {
+	Clock     ui.Clock
+	Snapshot  *fleet.Snapshot
+	Inventory *inventory.Inventory
+	// Findings are what incident.Findings says of the snapshot. They need no database.
+	Findings []incident.Finding
+	// Open are the incidents that are not over: rows, or those of a Book that the server advances
+	// itself, which needs no database. They say since when; and a finding that counts only after a
+	// while (its After) is certain when it has one.
+	Open []incident.Incident
+}
+
+// Mark is a state with its word.
+type Mark struct {
+	State ui.State
+	Word  string
+}
+
+// quiet is how long nothing may be read until the console itself counts as cut off.
+func (v View) quiet() time.Duration {
+	return 3*v.Inventory.Poll.Interval.Duration + v.Inventory.Poll.Timeout.Duration
+}
+
+// Deaf reports whether the console itself has read nothing for too long.
+func (v View) Deaf() bool {
+	return v.Snapshot.At.IsZero() || v.Clock.Now.Sub(v.Snapshot.At) > v.quiet()
+}
+
+// Certain are the findings that stand on enough evidence to be said, the symptoms of another left
+// out; the loudest first.
+func (v View) Certain() []incident.Finding {
+	var out []incident.Finding
+	for _, f := range v.Findings {
+		if v.certain(f) && !v.symptom(f) {
+			out = append(out, f)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b incident.Finding) int { return rank(b) - rank(a) })
+	return out
+}
+
+func (v View) certain(f incident.Finding) bool {
+	return !f.Unsure && (f.After == 0 || v.Incident(f) != "")
+}
+
+func rank(f incident.Finding) int {
+	switch {
+	case f.Planned:
+		return 0
+	case f.Severity == incident.Critical:
+		return 3
+	case f.Severity == incident.Warning:
+		return 2
+	}
+	return 1
+}
+
+// symptom reports whether another certain finding explains this one.
+func (v View) symptom(f incident.Finding) bool {
+	for _, root := range v.Findings {
+		if !v.certain(root) || root.Cause == f.Cause {
+			continue
+		}
+		for _, s := range root.Explains {
+			if s == f.Cause || strings.HasSuffix(s, "/") && strings.HasPrefix(f.Cause, s) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// StateOf is how a finding looks.
+func StateOf(f incident.Finding) ui.State {
+	switch {
+	case f.Planned:
+		return ui.Planned
+	case f.Severity == incident.Critical:
+		return ui.Critical
+	case f.Severity == incident.Warning:
+		return ui.Warning
+	}
+	return ui.OK
+}
+
+// Since is since when a finding has been there; zero when it is not known.
+func (v View) Since(f incident.Finding) time.Time {
+	for _, i := range v.Open {
+		if i.Cause == f.Cause {
+			return i.Since
+		}
+	}
+	return time.Time{}
+}
+
+// Incident is the id of a finding's open incident; "" is none.
+func (v View) Incident(f incident.Finding) string {
+	for _, i := range v.Open {
+		if i.Cause == f.Cause {
+			return i.ID
+		}
+	}
+	return ""
+}
+
+// raised is a mark at least as loud as the findings about its subject. The word stays the part's own,
+// unless it says that all is well, or that nothing is known.
+func (v View) raised(m Mark, subject string) Mark {
+	for _, f := range v.Certain() {
+		if f.Subject != subject {
+			continue
+		}
+		if s := StateOf(f); ui.Louder(m.State, s) != m.State {
+			if m.State == ui.OK || m.State == ui.Stale || m.State == ui.Unknown {
+				m.Word = strings.TrimPrefix(strings.TrimPrefix(f.Title, subject+" "), "PostgreSQL ")
+			}
+			m.State = s
+		}
+	}
+	return m
+}
+
+// Opinion is what one HAProxy node says about one pooler.
+type Opinion struct {
+	Node string
+	Mark
+	Serving bool      // sends it new connections
+	Check   string    // outcome of the last check: L7OK
+	Said    string    // what the pooler said to it
+	Changed time.Time // when it went UP or DOWN last; zero is not known
+	Seen    time.Time // when the node was heard; zero is never
+	Current bool      // it was heard in the last reading
+	Inner   []string  // what each process of the node says, where they differ
+}
+
+// Opinions are what every node says about a pooler, in the order of the inventory.
+func (v View) Opinions(pooler string) []Opinion {
+	out := make([]Opinion, len(v.Snapshot.Nodes))
+	for i, n := range v.Snapshot.Nodes {
+		out[i] = opinion(n, pooler)
+	}
+	return out
+}
+
+func opinion(n fleet.Node, pooler string) Opinion {
+	o := Opinion{Node: n.Name, Mark: Mark{ui.Unknown, "not heard"}, Seen: n.Stats.Seen, Current: n.Stats.OK()}
+	row, ok := n.Server(pooler)
+	if !ok {
+		if n.Stats.Known() {
+			o.Word = "not configured"
+		}
+		return o
+	}
+	up := row.State.Serving()
+	o.Check, o.Said = row.Check, row.LastCheck
+	o.Serving = up && row.Admin.String() == "ready"
+	if row.LastChange > 0 {
+		o.Changed = changed(n.Stats.Seen, row.LastChange)
+	}
+	for _, d := range row.Disagree {
+		o.Inner = append(o.Inner, d.Process+": "+operational(d.State.String(), d.Health.Passed, d.Health.Of)+", "+d.Admin.String())
+	}
+	o.Mark = Mark{ui.OK, operational(row.State.String(), row.Health.Passed, row.Health.Of)}
+	switch admin := row.Admin.String(); {
+	case admin == "maint":
+		o.Mark = Mark{ui.Planned, "MAINT"}
+	case admin == "drain" && up:
+		o.Mark = Mark{ui.Planned, "DRAIN"}
+	case admin == "drain":
+		o.Mark = Mark{ui.Planned, "DRAIN, DOWN"}
+	case !up:
+		o.State = ui.Critical
+	case row.Health.Of > 0:
+		o.State = ui.Warning
+	}
+	if !o.Current {
+		o.State = ui.Stale
+	}
+	return o
+}
+
+// changed is when a state began that HAProxy says is so old, in whole seconds. What is long ago is
+// rounded, or it would be another second with every reading.
+func changed(seen time.Time, ago time.Duration) time.Time {
+	if ago > 10*time.Minute {
+		return seen.Add(-ago).Round(time.Minute)
+	}
+	return seen.Add(-ago).Truncate(time.Second)
+}
+
+// operational is HAProxy's own way to write a state: UP, DOWN, UP 1/3.
+func operational(state string, passed, of int) string {
+	state, _, _ = strings.Cut(state, " going")
+	if of > 0 {
+		return fmt.Sprintf("%s %d/%d", state, passed, of)
+	}
+	return state
+}
+
+// Disputed reports whether nodes, or processes of one, that were heard in the last reading differ in
+// what they say of a pooler.
+func Disputed(opinions []Opinion) bool {
+	var first *Opinion
+	for i := range opinions {
+		o := &opinions[i]
+		if !o.Current {
+			continue
+		}
+		if len(o.Inner) > 0 || first != nil && (o.Serving != first.Serving || o.State != first.State) {
+			return true
+		}
+		first = o
+	}
+	return false
+}
+
+// Pooler is how a pooler is.
+func (v View) Pooler(p fleet.Pooler) Mark { return v.raised(v.pooler(p), p.Name) }
+
+func (v View) pooler(p fleet.Pooler) Mark {
+	opinions := v.Opinions(p.Name)
+	if Disputed(opinions) {
+		return Mark{ui.Warning, "disputed"}
+	}
+	i := slices.IndexFunc(opinions, func(o Opinion) bool { return o.Current })
+	switch {
+	case i < 0 && !p.View.Known():
+		return Mark{ui.Unknown, "unknown"}
+	case i < 0 && p.View.OK():
+		return Mark{ui.Unknown, "no HAProxy heard"}
+	case i < 0:
+		return Mark{ui.Stale, "not heard"}
+	}
+	o := opinions[i]
+	switch {
+	case o.State == ui.Planned && strings.HasPrefix(o.Word, "MAINT"):
+		return Mark{ui.Planned, "in maint"}
+	case o.State == ui.Planned:
+		return Mark{ui.Planned, "drained"}
+	case o.State == ui.Critical:
+		return Mark{ui.Critical, "down"}
+	case o.State == ui.Warning:
+		return Mark{ui.Warning, o.Word}
+	case o.State == ui.Unknown:
+		return Mark{ui.Unknown, o.Word}
+	case p.View.Known() && len(p.View.Value.Paused()) > 0:
+		return Mark{ui.Planned, "paused"}
+	case !p.View.OK():
+		return Mark{ui.Stale, "serves, not read"}
+	}
+	return Mark{ui.OK, "serves"}
+}
+
+// Node is how a HAProxy node is: by its own word, and by what its statistics say.
+func (v View) Node(n fleet.Node) Mark { return v.raised(v.node(n), n.Name) }
+
+func (v View) node(n fleet.Node) Mark {
+	s := n.State.Value
+	switch {
+	case !n.State.Known():
+		return Mark{ui.Unknown, "never heard"}
+	case !n.State.OK():
+		return Mark{ui.Stale, "not heard"}
+	case s.VIP && len(v.Snapshot.Holders()) > 1:
+		return Mark{ui.Critical, "also holds the VIP"}
+	case s.VIP:
+		return Mark{ui.OK, "holds the VIP"}
+	case s.Hold:
+		return Mark{ui.Planned, "held back"}
+	case !s.Keepalived:
+		return Mark{ui.Warning, "keepalived dead"}
+	case s.VRRP == "FAULT" || !s.Ready:
+		return Mark{ui.Warning, "could not take over"}
+	}
+	return Mark{ui.OK, "stands by"}
+}
+
+// Evidence is one observation about something, and how it speaks.
+type Evidence struct {
+	Mark
+	Seen time.Time // of the observation; zero leaves it out
+}
+
+// VIP is who holds the address, by evidence.
+func (v View) VIP() (Mark, []Evidence) {
+	s := v.Snapshot
+	holders := s.Holders()
+	mark := Mark{ui.OK, "on " + strings.Join(holders, " and ")}
+	switch {
+	case len(holders) > 1:
+		mark.State = ui.Critical
+	case len(holders) == 0 && s.VIP.Answers.OK():
+		mark = Mark{ui.Unknown, "answers; no holder seen"}
+	case len(holders) == 0 && len(s.Heard()) == len(s.Nodes):
+		mark = Mark{ui.Critical, "held by nobody"}
+	case len(holders) == 0:
+		mark = Mark{ui.Unknown, "holder not known"}
+	}
+	return mark, append(v.answers(), v.claims()...)
+}
+
+// answers is what came of asking the address itself.
+func (v View) answers() []Evidence {
+	a, vip := v.Snapshot.VIP.Answers, v.Snapshot.VIP.Address
+	host, _, _ := strings.Cut(vip, ":")
+	switch {
+	case a.OK():
+		return []Evidence{{Mark{ui.OK, a.Value + " answers at " + host}, a.Seen}}
+	case a.Known():
+		return []Evidence{{Mark{ui.Warning, "nobody answers at " + host + "; last did " + a.Value}, a.Seen}}
+	case a.Asked():
+		return []Evidence{{Mark{ui.Warning, "nobody answers at " + host}, time.Time{}}}
+	}
+	return []Evidence{{Mark{ui.Unknown, "who answers at " + host + " was not asked yet"}, time.Time{}}}
+}
+
+// claims is what each node says about the address and the keepalived beside it.
+func (v View) claims() []Evidence {
+	var out []Evidence
+	for _, n := range v.Snapshot.Nodes {
+		s := n.State.Value
+		switch {
+		case !n.State.Known():
+			out = append(out, Evidence{Mark{ui.Unknown, n.Name + " was never heard"}, time.Time{}})
+		case !n.State.OK():
+			out = append(out, Evidence{Mark{ui.Stale, n.Name + " is not heard"}, n.State.Seen})
+		case s.VIP:
+			out = append(out, Evidence{Mark{claim(s.VRRP == "MASTER", s.Keepalived), n.Name + " has it at home; VRRP " + s.VRRP + alive(s.Keepalived)}, time.Time{}})
+		default:
+			out = append(out, Evidence{Mark{claim(s.VRRP != "MASTER", s.Keepalived), n.Name + " does not have it; VRRP " + s.VRRP + alive(s.Keepalived)}, time.Time{}})
+		}
+	}
+	return out
+}
+
+func claim(consistent, keepalived bool) ui.State {
+	if consistent && keepalived {
+		return ui.OK
+	}
+	return ui.Warning
+}
+
+func alive(keepalived bool) string {
+	if keepalived {
+		return ""
+	}
+	return ", keepalived dead"
+}
+
+// Through is whether a query goes the whole way.
+func (v View) Through() Mark {
+	t := v.Snapshot.VIP.Through
+	switch {
+	case t.OK():
+		return Mark{ui.OK, "a query takes " + ui.Took(t.Value.Elapsed)}
+	case t.Known():
+		return Mark{ui.Critical, "no query gets through"}
+	case t.Asked():
+		return Mark{ui.Critical, "no query got through yet"}
+	}
+	return Mark{ui.Unknown, "no query was tried yet"}
+}
+
+// Postgres is how the database server is.
+func (v View) Postgres() Mark {
+	p := v.Snapshot.Postgres
+	m := Mark{ui.OK, "serves"}
+	switch {
+	case !p.Probe.Known():
+		m = Mark{ui.Unknown, "never heard"}
+	case !p.Probe.OK():
+		m = Mark{ui.Stale, "not heard"}
+	case p.Probe.Value.InRecovery:
+		m = Mark{ui.Warning, "in recovery"}
+	}
+	return v.raised(m, p.Name)
+}
+
+// Sentence is how the chain is, in one line, and what to do.
+type Sentence struct {
+	Mark
+	Since    time.Time // zero is not known
+	Impact   string
+	Action   string
+	Incident string // id; "" is none
+	Others   []Other
+}
+
+// Other is a finding beside the one that the sentence is about.
+type Other struct {
+	Mark
+	Since    time.Time
+	Incident string
+}
+
+// Sentence says how the chain is.
+func (v View) Sentence() Sentence {
+	if v.Snapshot.At.IsZero() {
+		return Sentence{Mark: Mark{ui.Unknown, "Nothing is known yet"}, Impact: "The console has just started and reads every part for the first time."}
+	}
+	if v.Deaf() {
+		return Sentence{Mark: Mark{ui.Stale, "This is not current"}, Since: v.Snapshot.At,
+			Impact: "The console has read nothing since. What stands below is how the chain was then.",
+			Action: "Try a query through " + v.Snapshot.VIP.Address + " from another machine, and look at the console's network."}
+	}
+	certain := v.Certain()
+	if len(certain) == 0 || rank(certain[0]) == 0 {
+		return v.well(certain)
+	}
+	first := certain[0]
+	return Sentence{Mark: Mark{StateOf(first), first.Title}, Since: v.Since(first), Impact: first.Impact, Action: first.Action,
+		Incident: v.Incident(first), Others: v.others(certain[1:])}
+}
+
+// well is the sentence when at most planned work is found. A query that does not get through says
+// otherwise before any finding is certain, unless it is the planned work that keeps it.
+func (v View) well(planned []incident.Finding) Sentence {
+	slices.SortStableFunc(planned, func(a, b incident.Finding) int { return halting(b) - halting(a) })
+	through := v.Through()
+	switch {
+	case len(planned) > 0 && (through.State == ui.OK || halting(planned[0]) > 0):
+		return v.planned(planned)
+	case through.State == ui.Unknown:
+		return Sentence{Mark: Mark{ui.Unknown, "Nothing is wrong so far"}, Impact: "Whether a query gets through the VIP was not tried yet.", Others: v.others(planned)}
+	case through.State != ui.OK:
+		return Sentence{Mark: Mark{ui.Warning, "A query through the VIP just failed"}, Impact: "Whether that is more than a moment shows in a second or two.", Others: v.others(planned)}
+	}
+	return Sentence{Mark: Mark{ui.OK, "Everything serves"}, Impact: v.summary()}
+}
+
+func (v View) planned(list []incident.Finding) Sentence {
+	f := list[0]
+	s := Sentence{Mark: Mark{ui.Planned, "Everything serves, with planned work: " + f.Title}, Since: v.Since(f), Impact: f.Impact, Action: f.Action,
+		Incident: v.Incident(f), Others: v.others(list[1:])}
+	if halting(f) > 0 {
+		s.Word = "Planned work: " + f.Title
+	}
+	return s
+}
+
+// halting is 1 for planned work during which clients wait.
+func halting(f incident.Finding) int {
+	if f.Kind == incident.PoolPaused || f.Kind == incident.PostgresDown {
+		return 1
+	}
+	return 0
+}
+
+func (v View) others(findings []incident.Finding) []Other {
+	var out []Other
+	for _, f := range findings {
+		out = append(out, Other{Mark{StateOf(f), f.Title}, v.Since(f), v.Incident(f)})
+	}
+	return out
+}
+
+// summary is what serves, in a line.
+func (v View) summary() string {
+	serving := 0
+	for _, p := range v.Snapshot.Poolers {
+		if slices.ContainsFunc(v.Opinions(p.Name), func(o Opinion) bool { return o.Current && o.Serving }) {
+			serving++
+		}
+	}
+	vip, _ := v.VIP()
+	return fmt.Sprintf("%d of %s serve, the VIP is %s, %s.", serving, ui.Counted(len(v.Snapshot.Poolers), "pooler"), vip.Word, v.Through().Word)
+}
+
+// Reason is an error in one line that fits a phone.
+func Reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	if runes := []rune(text); len(runes) > 160 {
+		return string(runes[:160]) + "…"
+	}
+	return text
+}

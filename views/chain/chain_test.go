@@ -1,0 +1,90 @@
+package chain_test
+
+import (
+	"testing"
+	"time"
+
+	"weir/ops/haproxy"
+	"weir/views/chain"
+	"weir/views/chain/chaintest"
+	"weir/views/ui"
+)
+
+func TestAPoolerInOneWord(t *testing.T) {
+	for _, row := range []struct {
+		sentence string
+		chain    *chaintest.Chain
+		want     chain.Mark
+	}{
+		{"all is well", chaintest.Healthy(), chain.Mark{State: ui.OK, Word: "serves"}},
+		{"it refuses", chaintest.Healthy().Down("pgb2"), chain.Mark{State: ui.Critical, Word: "down"}},
+		{"an operator drained it", chaintest.Healthy().Drain("pgb2"), chain.Mark{State: ui.Planned, Word: "drained"}},
+		{"it is in maint", chaintest.Healthy().Says("pgb2", func(r *haproxy.Row) { r.State, r.Admin = haproxy.NotChecked, haproxy.Maint }),
+			chain.Mark{State: ui.Planned, Word: "in maint"}},
+		{"one HAProxy of two says DOWN", chaintest.Healthy().Dispute("pgb2"), chain.Mark{State: ui.Warning, Word: "disputed"}},
+		{"a check failed once", chaintest.Healthy().Says("pgb2", func(r *haproxy.Row) { r.State, r.Health = haproxy.UpGoingDown, haproxy.Health{Passed: 1, Of: 2} }),
+			chain.Mark{State: ui.Warning, Word: "UP 1/2"}},
+		{"it is paused", chaintest.Healthy().Pause(), chain.Mark{State: ui.Planned, Word: "paused"}},
+		{"nothing was ever heard", chaintest.Nothing(), chain.Mark{State: ui.Unknown, Word: "unknown"}},
+		{"the other HAProxy is gone, and what it last said does not count", chaintest.Healthy().NodeGone(), chain.Mark{State: ui.OK, Word: "serves"}},
+	} {
+		v := row.chain.View()
+		if got := v.Pooler(v.Snapshot.Poolers[1]); got != row.want {
+			t.Errorf("%s: %v, not %v", row.sentence, got, row.want)
+		}
+	}
+}
+
+func TestWhatANodeLastSaidIsStaleWhenItIsNotHeard(t *testing.T) {
+	o := chaintest.Healthy().NodeGone().View().Opinions("pgb1")
+	if o[0].State != ui.OK || o[1].State != ui.Stale || o[1].Current || o[1].Word != "UP" {
+		t.Errorf("%+v", o)
+	}
+	if chain.Disputed(o) {
+		t.Error("a node that is not heard disputes something")
+	}
+}
+
+func TestTheHolderIsEvidence(t *testing.T) {
+	for _, row := range []struct {
+		sentence string
+		chain    *chaintest.Chain
+		want     chain.Mark
+	}{
+		{"one node has it", chaintest.Healthy(), chain.Mark{State: ui.OK, Word: "on haproxy1"}},
+		{"two nodes have it", chaintest.Healthy().TwoHolders(), chain.Mark{State: ui.Critical, Word: "on haproxy1 and haproxy2"}},
+		{"nobody was heard", chaintest.Nothing(), chain.Mark{State: ui.Unknown, Word: "holder not known"}},
+	} {
+		if got, _ := row.chain.View().VIP(); got != row.want {
+			t.Errorf("%s: %v, not %v", row.sentence, got, row.want)
+		}
+	}
+}
+
+func TestAnOldSnapshotIsNotCurrent(t *testing.T) {
+	v := chaintest.Healthy().View()
+	v.Clock.Now = v.Clock.Now.Add(time.Minute)
+	if s := v.Sentence(); s.State != ui.Stale || s.Since != v.Snapshot.At {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A pause is forgotten only after a while: until an incident says so it is planned work.
+func TestAFindingThatNeedsTimeIsNotCertainAtOnce(t *testing.T) {
+	c := chaintest.Healthy().Pause()
+	if s := c.View().Sentence(); s.State != ui.Planned {
+		t.Errorf("%+v", s)
+	}
+	open := c.Open[0]
+	open.Cause = "pause-forgotten"
+	c.Open = append(c.Open, open)
+	if s := c.View().Sentence(); s.State != ui.Critical {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestPostgreSQLDownIsOneThingAndNotFour(t *testing.T) {
+	if s := chaintest.Healthy().NoPostgres().View().Sentence(); s.Word != "PostgreSQL down" || len(s.Others) != 0 {
+		t.Errorf("%+v", s)
+	}
+}

@@ -1,0 +1,161 @@
+package overview_test
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/views/chain"
+	"weir/views/chain/chaintest"
+	"weir/views/golden"
+	"weir/views/layout"
+	"weir/views/overview"
+	"weir/views/story"
+)
+
+func model(v chain.View) overview.Model {
+	return overview.Model{View: v, Trends: story.Trends(), History: story.History(), Operates: true}
+}
+
+func page(v chain.View) layout.Page {
+	return layout.Page{Title: "Overview", Section: layout.Overview, Path: "/", Live: true, Clock: v.Clock, Version: "test",
+		Viewer: &layout.Viewer{Name: "Ada Lovelace", Email: "ada@example.org", Role: layout.Operator}}
+}
+
+var chains = map[string]func() *chaintest.Chain{
+	"serves":   chaintest.Healthy,
+	"down":     func() *chaintest.Chain { return chaintest.Healthy().Down("pgb2") },
+	"disputed": func() *chaintest.Chain { return chaintest.Healthy().Dispute("pgb2") },
+	"drained":  func() *chaintest.Chain { return chaintest.Healthy().Drain("pgb2") },
+	"paused":   func() *chaintest.Chain { return chaintest.Healthy().Pause() },
+	"postgres": func() *chaintest.Chain { return chaintest.Healthy().NoPostgres() },
+	"gone":     func() *chaintest.Chain { return chaintest.Healthy().NodeGone() },
+	"twice":    func() *chaintest.Chain { return chaintest.Healthy().TwoHolders() },
+	"deaf":     func() *chaintest.Chain { return chaintest.Healthy().Deaf() },
+	"nothing":  chaintest.Nothing,
+}
+
+func TestTheOverviewIsDrawnAsItWasLookedAt(t *testing.T) {
+	for name, make := range chains {
+		t.Run(name, func(t *testing.T) {
+			content := overview.Content(model(make().View()))
+			golden.HTML(t, name, content)
+			golden.Plain(t, content)
+		})
+	}
+}
+
+func TestTheWholePageStaysBelow60KB(t *testing.T) {
+	for name, make := range chains {
+		v := make().View()
+		html := golden.Render(t, layout.Frame(page(v), overview.Content(model(v))))
+		if len(html) > 60<<10 || len(html) < 10<<10 {
+			t.Errorf("%s: %d bytes", name, len(html))
+		}
+		golden.Plain(t, layout.Frame(page(v), overview.Content(model(v))))
+	}
+}
+
+// What a person reads first, for every way the chain can be.
+func TestTheSentence(t *testing.T) {
+	for name, want := range map[string]string{
+		"serves":   "ok: Everything serves",
+		"down":     "warning: pgb2 down",
+		"disputed": "warning: HAProxies disagree about pgb2",
+		"drained":  "planned: Everything serves, with planned work: pgb2 in drain",
+		"paused":   "planned: Planned work: Pools paused",
+		"postgres": "critical: PostgreSQL down",
+		"gone":     "warning: haproxy2 unreachable",
+		"twice":    "critical: VIP held by haproxy1 and haproxy2",
+		"deaf":     "stale: This is not current",
+		"nothing":  "unknown: Nothing is known yet",
+	} {
+		s := chains[name]().View().Sentence()
+		if got := string(s.State) + ": " + s.Word; got != want {
+			t.Errorf("%s: %q, not %q", name, got, want)
+		}
+	}
+}
+
+func TestEveryFragmentHasItsPlaceInThePage(t *testing.T) {
+	m := model(chaintest.Healthy().View())
+	html := golden.Render(t, overview.Content(m))
+	for _, f := range m.Fragments() {
+		if strings.Count(html, `id="`+f.ID+`"`) != 1 {
+			t.Errorf("#%s stands in the page %d times", f.ID, strings.Count(html, `id="`+f.ID+`"`))
+		}
+	}
+}
+
+func TestAnUpdateSendsOnlyWhatChanged(t *testing.T) {
+	var c layout.Changes
+	send := func(v chain.View) string {
+		list, err := layout.Render(t.Context(), model(v).Fragments())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(c.Next(list))
+	}
+	if all := send(chaintest.Healthy().View()); strings.Count(all, "<hx-partial") != len(model(chaintest.Healthy().View()).Fragments()) {
+		t.Error("the first update lacks fragments")
+	}
+	if again := send(chaintest.Healthy().View()); again != "" {
+		t.Errorf("nothing changed, and this is sent: %s", again)
+	}
+	// A second later nothing else has changed: what is current has no age that counts on.
+	later := chaintest.Healthy().View()
+	later.Clock.Now = later.Clock.Now.Add(time.Second)
+	later.Snapshot.At = later.Snapshot.At.Add(time.Second)
+	if again := send(later); strings.Contains(again, `#pooler-pgb1"`) {
+		t.Errorf("a second alone sends a pooler again: %s", again)
+	}
+	down := send(chaintest.Healthy().Down("pgb2").View())
+	for part, want := range map[string]bool{"#pooler-pgb2": true, "#sentence": true, "#wires": true, "#pooler-pgb1": false, "#pooler-pgb2-trend": false, "#changes": false} {
+		if strings.Contains(down, part+`"`) != want {
+			t.Errorf("%s is sent: %v", part, !want)
+		}
+	}
+}
+
+func TestTheOverviewOfAReader(t *testing.T) {
+	v := chaintest.Healthy().View()
+	html := golden.Render(t, layout.Frame(page(v), overview.Content(model(v))))
+	for _, part := range []string{`<html lang="en"`, `class="skip" href="#main"`, `<main id="main"`, `aria-current="page">Overview`, `aria-live="polite"`, `hx-sse:connect="/events?page=%2F"`} {
+		if !strings.Contains(html, part) {
+			t.Errorf("the page lacks %s", part)
+		}
+	}
+	if strings.Contains(html, "Administration") {
+		t.Error("an operator is led to what is an administrator's")
+	}
+}
+
+// BenchmarkOverview is the whole page; the target is 10 ms at the 99th percentile.
+func BenchmarkOverview(b *testing.B) {
+	v := chaintest.Healthy().Down("pgb2").View()
+	m, p := model(v), page(v)
+	var size int
+	for b.Loop() {
+		var out bytes.Buffer
+		if err := layout.Frame(p, overview.Content(m)).Render(b.Context(), &out); err != nil {
+			b.Fatal(err)
+		}
+		size = out.Len()
+	}
+	b.ReportMetric(float64(size), "bytes/page")
+}
+
+// BenchmarkUpdate is what a snapshot costs, once for all streams that are alike.
+func BenchmarkUpdate(b *testing.B) {
+	m := model(chaintest.Healthy().View())
+	for b.Loop() {
+		list, err := layout.Render(b.Context(), m.Fragments())
+		if err != nil {
+			b.Fatal(err)
+		}
+		var c layout.Changes
+		io.Discard.Write(c.Next(list))
+	}
+}
