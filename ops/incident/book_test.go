@@ -83,6 +83,15 @@ func TestWhatIsSaid(t *testing.T) {
 			}
 			w.pass(2 * time.Minute)
 		}, []string{"first pooler-down/pgb2", "resolved pooler-down/pgb2"}},
+		{"both HAProxies dead, one noticed a moment before the other, is one incident", func(w *watch) {
+			w.node["haproxy2"].err = errRefused
+			w.pass(time.Second)
+			w.node["haproxy1"].err = errRefused
+			w.through = errRefused
+			w.pass(20 * time.Second)
+			w.node["haproxy1"].err, w.node["haproxy2"].err, w.through = nil, nil, nil
+			w.pass(time.Minute)
+		}, []string{"first no-haproxy", "resolved no-haproxy"}},
 		{"draining a pooler and setting it ready is no alarm", func(w *watch) {
 			w.haproxySays("pgb1", haproxy.Up, haproxy.Drain, "L7OK", "haproxy1")
 			w.pass(time.Second)

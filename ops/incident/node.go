@@ -16,22 +16,33 @@ func (e *examination) nodes() {
 		n := &e.s.Nodes[i]
 		if n.State.Err != nil && n.Stats.Err != nil {
 			failing++
-			if e.unreachable(n) {
+			if e.gone(n) {
 				away++
 			}
+		}
+	}
+	all := failing == len(e.s.Nodes)
+	for i := range e.s.Nodes {
+		n := &e.s.Nodes[i]
+		if n.State.Err != nil && n.Stats.Err != nil {
+			// While the other one is in doubt as well it may be both, which is another incident.
+			e.unreachable(n, !e.gone(n) || all && away < failing)
 		}
 		e.unread(n)
 		e.keepalived(n)
 		e.redundancy(n)
 	}
-	if failing == len(e.s.Nodes) {
+	if all {
 		e.noHAProxy(away < failing)
 	}
 }
 
-// unreachable reports whether the node is believed to be gone.
-func (e *examination) unreachable(n *fleet.Node) bool {
-	sure := n.State.Failures >= failures && e.proven(n.State.Since)
+// gone reports whether a node that does not answer is believed to be gone.
+func (e *examination) gone(n *fleet.Node) bool {
+	return n.State.Failures >= failures && e.proven(n.State.Since)
+}
+
+func (e *examination) unreachable(n *fleet.Node, unsure bool) {
 	e.add(Finding{
 		Cause: about(HAProxyUnreachable, n.Name), Kind: HAProxyUnreachable, Subject: n.Name, Severity: Warning,
 		Title:    n.Name + " unreachable",
@@ -39,9 +50,8 @@ func (e *examination) unreachable(n *fleet.Node) bool {
 		Evidence: e.holding(),
 		Action:   "On " + n.Name + ": `systemctl status haproxy keepalived`. No answer: the host or its network is down.",
 		Explains: []string{string(RedundancyLost), about(HAProxyUnread, n.Name), about(KeepalivedDead, n.Name)},
-		Unsure:   !sure,
+		Unsure:   unsure,
 	})
-	return sure
 }
 
 func (e *examination) noHAProxy(unsure bool) {

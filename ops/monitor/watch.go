@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -53,14 +54,26 @@ func (w *watch) open() error {
 		return err
 	}
 	w.seen.Store(&sight{Book: w.memory.Book})
-	w.settled = len(w.memory.Book.Incidents()) > 0 // what was open is not forgotten for a moment
+	// What was open is not forgotten for a moment; and one that was away for a moment only, as when it
+	// is updated, does not find a chain that is just starting.
+	w.settled = len(w.memory.Book.Incidents()) > 0 || w.lastSaved().After(time.Now().Add(-shortAway))
 	return nil
+}
+
+// lastSaved is when the monitor before this one wrote down what it knew, which it does every saveEvery.
+func (w *watch) lastSaved() time.Time {
+	info, err := os.Stat(w.path)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
 // A monitor that starts gives a chain that is starting as well its time, as when a whole site gets
 // its power back: that is no outage yet. And one that was blind sees the parts come back one by one.
 const (
 	startGrace = 15 * time.Second
+	shortAway  = 30 * time.Second
 	blindGrace = 5 * time.Second
 )
 
