@@ -344,7 +344,8 @@ func (s *step) adopt(e *Entry, f Finding, from, to State) {
 	i := &e.Incident
 	was := i.Finding
 	begins := to.fires() && (from == OK || from == Suspect || from == Recovering)
-	if i.ID == "" || begins && from != Recovering && s.now.Sub(i.ResolvedAt) > s.Window {
+	// What was planned and is over is not the beginning of an outage that follows.
+	if i.ID == "" || begins && from != Recovering && (i.Planned || s.now.Sub(i.ResolvedAt) > s.Window) {
 		*i = Incident{ID: s.NewID(), OpenedAt: e.Seen, State: from}
 	}
 	i.Finding, i.Planned, i.ResolvedAt = f, to == Planned, time.Time{}

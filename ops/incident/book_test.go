@@ -83,6 +83,19 @@ func TestWhatIsSaid(t *testing.T) {
 			}
 			w.pass(2 * time.Minute)
 		}, []string{"first pooler-down/pgb2", "resolved pooler-down/pgb2"}},
+		{"an outage soon after planned work is an incident of its own", func(w *watch) {
+			w.haproxySays("pgb1", haproxy.Up, haproxy.Drain, "L7OK", "haproxy1", "haproxy2")
+			w.pass(20 * time.Second)
+			w.haproxySays("pgb1", haproxy.Up, haproxy.Ready, "L7OK", "haproxy1", "haproxy2")
+			w.pass(20 * time.Second)
+			w.kill("pgb1")
+			w.pass(10 * time.Second)
+			if i := w.incident("pooler-down/pgb1"); w.ids != 2 || i.Flaps != 0 || w.now.Sub(i.OpenedAt) > 15*time.Second {
+				w.t.Errorf("%d incidents; this one opened %s ago, and came back %d times", w.ids, w.now.Sub(i.OpenedAt), i.Flaps)
+			}
+			w.mend("pgb1")
+			w.pass(time.Minute)
+		}, []string{"first pooler-down/pgb1", "resolved pooler-down/pgb1"}},
 		{"both HAProxies dead, one noticed a moment before the other, is one incident", func(w *watch) {
 			w.node["haproxy2"].err = errRefused
 			w.pass(time.Second)
