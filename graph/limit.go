@@ -173,13 +173,13 @@ func costs() (c gen.ComplexityRoot) {
 	page := func(rows *int, from *string, last *int, before *string, child int) int {
 		return 2 + noun.Window{First: rows, After: from, Last: last, Before: before}.Cost()*child
 	}
-	c.Query.Incidents = func(child int, _ *bool, first *int, after *string, last *int, before *string) int {
+	c.Query.Incidents = func(child int, _ *bool, _, _, _ *string, _, _ *time.Time, first *int, after *string, last *int, before *string) int {
 		return page(first, after, last, before, child)
 	}
 	c.Query.Notifications = func(child int, _ *string, first *int, after *string, last *int, before *string) int {
 		return page(first, after, last, before, child)
 	}
-	c.Query.Audit = func(child int, _, _, _ *string, first *int, after *string, last *int, before *string) int {
+	c.Query.Audit = func(child int, _, _, _ *string, _, _ *time.Time, first *int, after *string, last *int, before *string) int {
 		return page(first, after, last, before, child)
 	}
 	c.Query.Tokens = func(child int, _ *string, first *int, after *string, last *int, before *string) int {

@@ -2,8 +2,10 @@ package graph
 
 import (
 	"context"
+	"time"
 
 	"weir/graph/noun"
+	"weir/ops/fault"
 	"weir/ops/fleet"
 	"weir/ops/runbook"
 	"weir/queries"
@@ -18,6 +20,14 @@ func either[R, F, B any](ctx context.Context, db queries.DBTX, backward bool,
 	}
 	rows, err := forwards(ctx, db, f)
 	return rows, database(err)
+}
+
+// checkOrder refuses a time that ends before it begins. Either end may be left open.
+func checkOrder(since, until *time.Time) error {
+	if since != nil && until != nil && !since.Before(*until) {
+		return fault.Field("until", "The end has to be later than the beginning.")
+	}
+	return nil
 }
 
 // each makes the nouns of rows that need nothing of their page.

@@ -80,11 +80,12 @@ const auditPageBackward = `-- name: AuditPageBackward :many
 SELECT id, at, actor_kind, actor_id, actor_name, address, verb, subject, reason, outcome, detail, took_ms FROM audit
  WHERE (at, id) < (coalesce($1::timestamptz, 'infinity'), coalesce($2::uuid, '00000000-0000-0000-0000-000000000000'))
    AND (at, id) > (coalesce($3::timestamptz, '-infinity'), coalesce($4::uuid, '00000000-0000-0000-0000-000000000000'))
-   AND ($5::text IS NULL OR actor_name = $5::text)
-   AND ($6::text IS NULL OR verb = $6::text)
-   AND ($7::text IS NULL OR subject = $7::text)
+   AND at >= coalesce($5::timestamptz, '-infinity') AND at < coalesce($6::timestamptz, 'infinity')
+   AND ($7::text IS NULL OR actor_name = $7::text)
+   AND ($8::text IS NULL OR verb = $8::text)
+   AND ($9::text IS NULL OR subject = $9::text)
  ORDER BY at, id
- LIMIT $8::integer
+ LIMIT $10::integer
 `
 
 type AuditPageBackwardParams struct {
@@ -92,6 +93,8 @@ type AuditPageBackwardParams struct {
 	AfterID   *string
 	BeforeAt  *time.Time
 	BeforeID  *string
+	Since     *time.Time
+	Until     *time.Time
 	ActorName *string
 	Verb      *string
 	Subject   *string
@@ -105,6 +108,8 @@ func (q *Queries) AuditPageBackward(ctx context.Context, db DBTX, arg AuditPageB
 		arg.AfterID,
 		arg.BeforeAt,
 		arg.BeforeID,
+		arg.Since,
+		arg.Until,
 		arg.ActorName,
 		arg.Verb,
 		arg.Subject,
@@ -145,11 +150,12 @@ const auditPageForward = `-- name: AuditPageForward :many
 SELECT id, at, actor_kind, actor_id, actor_name, address, verb, subject, reason, outcome, detail, took_ms FROM audit
  WHERE (at, id) < (coalesce($1::timestamptz, 'infinity'), coalesce($2::uuid, '00000000-0000-0000-0000-000000000000'))
    AND (at, id) > (coalesce($3::timestamptz, '-infinity'), coalesce($4::uuid, '00000000-0000-0000-0000-000000000000'))
-   AND ($5::text IS NULL OR actor_name = $5::text)
-   AND ($6::text IS NULL OR verb = $6::text)
-   AND ($7::text IS NULL OR subject = $7::text)
+   AND at >= coalesce($5::timestamptz, '-infinity') AND at < coalesce($6::timestamptz, 'infinity')
+   AND ($7::text IS NULL OR actor_name = $7::text)
+   AND ($8::text IS NULL OR verb = $8::text)
+   AND ($9::text IS NULL OR subject = $9::text)
  ORDER BY at DESC, id DESC
- LIMIT $8::integer
+ LIMIT $10::integer
 `
 
 type AuditPageForwardParams struct {
@@ -157,19 +163,23 @@ type AuditPageForwardParams struct {
 	AfterID   *string
 	BeforeAt  *time.Time
 	BeforeID  *string
+	Since     *time.Time
+	Until     *time.Time
 	ActorName *string
 	Verb      *string
 	Subject   *string
 	Size      int32
 }
 
-// Newest first, from after to before; either may be left out.
+// Newest first, from after to before; either may be left out, and so may each filter.
 func (q *Queries) AuditPageForward(ctx context.Context, db DBTX, arg AuditPageForwardParams) ([]Audit, error) {
 	rows, err := db.Query(ctx, auditPageForward,
 		arg.AfterAt,
 		arg.AfterID,
 		arg.BeforeAt,
 		arg.BeforeID,
+		arg.Since,
+		arg.Until,
 		arg.ActorName,
 		arg.Verb,
 		arg.Subject,

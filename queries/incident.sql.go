@@ -183,9 +183,13 @@ const incidentPageBackward = `-- name: IncidentPageBackward :many
 SELECT id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason FROM incident
  WHERE (opened_at, id) < (coalesce($1::timestamptz, 'infinity'), coalesce($2::uuid, '00000000-0000-0000-0000-000000000000'))
    AND (opened_at, id) > (coalesce($3::timestamptz, '-infinity'), coalesce($4::uuid, '00000000-0000-0000-0000-000000000000'))
-   AND ($5::boolean IS NULL OR (resolved_at IS NULL) = $5::boolean)
+   AND opened_at >= coalesce($5::timestamptz, '-infinity') AND opened_at < coalesce($6::timestamptz, 'infinity')
+   AND ($7::boolean IS NULL OR (resolved_at IS NULL) = $7::boolean)
+   AND ($8::text IS NULL OR severity = $8::text)
+   AND ($9::text IS NULL OR split_part(cause, '/', 1) = $9::text)
+   AND ($10::text IS NULL OR subject = $10::text)
  ORDER BY opened_at, id
- LIMIT $6::integer
+ LIMIT $11::integer
 `
 
 type IncidentPageBackwardParams struct {
@@ -193,7 +197,12 @@ type IncidentPageBackwardParams struct {
 	AfterID  *string
 	BeforeAt *time.Time
 	BeforeID *string
+	Since    *time.Time
+	Until    *time.Time
 	Open     *bool
+	Severity *string
+	Kind     *string
+	Subject  *string
 	Size     int32
 }
 
@@ -204,7 +213,12 @@ func (q *Queries) IncidentPageBackward(ctx context.Context, db DBTX, arg Inciden
 		arg.AfterID,
 		arg.BeforeAt,
 		arg.BeforeID,
+		arg.Since,
+		arg.Until,
 		arg.Open,
+		arg.Severity,
+		arg.Kind,
+		arg.Subject,
 		arg.Size,
 	)
 	if err != nil {
@@ -249,9 +263,13 @@ const incidentPageForward = `-- name: IncidentPageForward :many
 SELECT id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason FROM incident
  WHERE (opened_at, id) < (coalesce($1::timestamptz, 'infinity'), coalesce($2::uuid, '00000000-0000-0000-0000-000000000000'))
    AND (opened_at, id) > (coalesce($3::timestamptz, '-infinity'), coalesce($4::uuid, '00000000-0000-0000-0000-000000000000'))
-   AND ($5::boolean IS NULL OR (resolved_at IS NULL) = $5::boolean)
+   AND opened_at >= coalesce($5::timestamptz, '-infinity') AND opened_at < coalesce($6::timestamptz, 'infinity')
+   AND ($7::boolean IS NULL OR (resolved_at IS NULL) = $7::boolean)
+   AND ($8::text IS NULL OR severity = $8::text)
+   AND ($9::text IS NULL OR split_part(cause, '/', 1) = $9::text)
+   AND ($10::text IS NULL OR subject = $10::text)
  ORDER BY opened_at DESC, id DESC
- LIMIT $6::integer
+ LIMIT $11::integer
 `
 
 type IncidentPageForwardParams struct {
@@ -259,18 +277,29 @@ type IncidentPageForwardParams struct {
 	AfterID  *string
 	BeforeAt *time.Time
 	BeforeID *string
+	Since    *time.Time
+	Until    *time.Time
 	Open     *bool
+	Severity *string
+	Kind     *string
+	Subject  *string
 	Size     int32
 }
 
-// Newest first, from after to before; either may be left out.
+// Newest first, from after to before; either may be left out, and so may each filter. The times bound what is
+// read of the index; the other filters are looked at row by row until the page is full.
 func (q *Queries) IncidentPageForward(ctx context.Context, db DBTX, arg IncidentPageForwardParams) ([]Incident, error) {
 	rows, err := db.Query(ctx, incidentPageForward,
 		arg.AfterAt,
 		arg.AfterID,
 		arg.BeforeAt,
 		arg.BeforeID,
+		arg.Since,
+		arg.Until,
 		arg.Open,
+		arg.Severity,
+		arg.Kind,
+		arg.Subject,
 		arg.Size,
 	)
 	if err != nil {
@@ -344,6 +373,41 @@ func (q *Queries) IncidentResolve(ctx context.Context, db DBTX, arg IncidentReso
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const incidentSummary = `-- name: IncidentSummary :one
+SELECT count(*) AS total,
+       count(*) FILTER (WHERE resolved_at IS NULL) AS open,
+       count(*) FILTER (WHERE resolved_at IS NOT NULL AND NOT planned) AS recovered,
+       coalesce(sum(extract(epoch FROM resolved_at - opened_at)) FILTER (WHERE NOT planned), 0)::double precision AS recovery_seconds
+  FROM incident
+ WHERE opened_at >= coalesce($1::timestamptz, '-infinity') AND opened_at < coalesce($2::timestamptz, 'infinity')
+`
+
+type IncidentSummaryParams struct {
+	Since *time.Time
+	Until *time.Time
+}
+
+type IncidentSummaryRow struct {
+	Total           int64
+	Open            int64
+	Recovered       int64
+	RecoverySeconds float64
+}
+
+// Of those opened from since to before until. How long they took is of those that are over and were no
+// operator's doing.
+func (q *Queries) IncidentSummary(ctx context.Context, db DBTX, arg IncidentSummaryParams) (IncidentSummaryRow, error) {
+	row := db.QueryRow(ctx, incidentSummary, arg.Since, arg.Until)
+	var i IncidentSummaryRow
+	err := row.Scan(
+		&i.Total,
+		&i.Open,
+		&i.Recovered,
+		&i.RecoverySeconds,
+	)
+	return i, err
 }
 
 const incidentSupersede = `-- name: IncidentSupersede :execrows

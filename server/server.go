@@ -184,7 +184,7 @@ func (s *server) openWeb() (err error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	config := s.settings.database.ConnConfig
-	s.web, err = web.New(web.Deps{API: api.Handler(), Query: api.Query(), Mutation: api.Mutation(), Fleet: s.hub, Inventory: s.settings.inventory, Sessions: s.sessions, Ready: s.ready, Public: s.settings.public,
+	s.web, err = web.New(web.Deps{API: api.Handler(), Query: api.Query(), Mutation: api.Mutation(), Who: api.Viewer(), Fleet: s.hub, Inventory: s.settings.inventory, Sessions: s.sessions, Ready: s.ready, Public: s.settings.public,
 		Health:  &web.Health{Config: config, Inventory: s.settings.inventory, Dial: s.dial, Log: s.log},
 		Origins: s.settings.origins, Stats: s.settings.stats, Version: version, Metrics: registry, Log: s.log})
 	if err != nil {

@@ -566,7 +566,7 @@ func (ec *executionContext) fieldContext_IncidentChange_event(_ context.Context,
 	return fc, nil
 }
 
-func (ec *executionContext) _IncidentConnection_edges(ctx context.Context, field graphql.CollectedField, obj *noun.Connection[noun.Incident]) (ret graphql.Marshaler) {
+func (ec *executionContext) _IncidentConnection_edges(ctx context.Context, field graphql.CollectedField, obj *noun.IncidentConnection) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -598,7 +598,7 @@ func (ec *executionContext) fieldContext_IncidentConnection_edges(_ context.Cont
 	return fc, nil
 }
 
-func (ec *executionContext) _IncidentConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *noun.Connection[noun.Incident]) (ret graphql.Marshaler) {
+func (ec *executionContext) _IncidentConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *noun.IncidentConnection) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -846,6 +846,75 @@ func (ec *executionContext) fieldContext_IncidentEvent_evidence(_ context.Contex
 	return graphql.NewScalarFieldContext("IncidentEvent", field, true, false, "String")
 }
 
+func (ec *executionContext) _IncidentSummary_count(ctx context.Context, field graphql.CollectedField, obj *noun.IncidentSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IncidentSummary_count(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Count, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_IncidentSummary_count(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IncidentSummary", field, false, false, "Int")
+}
+
+func (ec *executionContext) _IncidentSummary_open(ctx context.Context, field graphql.CollectedField, obj *noun.IncidentSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IncidentSummary_open(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Open, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_IncidentSummary_open(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IncidentSummary", field, false, false, "Int")
+}
+
+func (ec *executionContext) _IncidentSummary_meanTimeToRecover(ctx context.Context, field graphql.CollectedField, obj *noun.IncidentSummary) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IncidentSummary_meanTimeToRecover(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MeanTimeToRecover, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Duration) graphql.Marshaler {
+			return ec.marshalODuration2ᚖtimeᚐDuration(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_IncidentSummary_meanTimeToRecover(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IncidentSummary", field, false, false, "Duration")
+}
+
 // endregion **************************** field.gotpl *****************************
 
 // region    **************************** input.gotpl *****************************
@@ -1028,7 +1097,7 @@ func (ec *executionContext) _IncidentChange(ctx context.Context, sel ast.Selecti
 
 var incidentConnectionImplementors = []string{"IncidentConnection"}
 
-func (ec *executionContext) _IncidentConnection(ctx context.Context, sel ast.SelectionSet, obj *noun.Connection[noun.Incident]) graphql.Marshaler {
+func (ec *executionContext) _IncidentConnection(ctx context.Context, sel ast.SelectionSet, obj *noun.IncidentConnection) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, incidentConnectionImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -1165,6 +1234,49 @@ func (ec *executionContext) _IncidentEvent(ctx context.Context, sel ast.Selectio
 	return out
 }
 
+var incidentSummaryImplementors = []string{"IncidentSummary"}
+
+func (ec *executionContext) _IncidentSummary(ctx context.Context, sel ast.SelectionSet, obj *noun.IncidentSummary) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, incidentSummaryImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("IncidentSummary")
+		case "count":
+			out.Values[i] = ec._IncidentSummary_count(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "open":
+			out.Values[i] = ec._IncidentSummary_open(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "meanTimeToRecover":
+			out.Values[i] = ec._IncidentSummary_meanTimeToRecover(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 // endregion **************************** object.gotpl ****************************
 
 // region    ***************************** type.gotpl *****************************
@@ -1181,12 +1293,12 @@ func (ec *executionContext) marshalNIncidentChange2ᚖweirᚋgraphᚋnounᚐInci
 	return ec._IncidentChange(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNIncidentConnection2ᚖweirᚋgraphᚋnounᚐConnection(ctx context.Context, sel ast.SelectionSet, v *noun.Connection[noun.Incident]) graphql.Marshaler {
+func (ec *executionContext) marshalNIncidentConnection2ᚖweirᚋgraphᚋnounᚐIncidentConnection(ctx context.Context, sel ast.SelectionSet, v *noun.IncidentConnection) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "IncidentConnection!")
 		return graphql.Null
 	}
-	return ec._IncidentConnection(ctx, sel, v)
+	return graphql.WrapContextMarshaler(ctx, v)
 }
 
 func (ec *executionContext) marshalNIncidentEdge2weirᚋgraphᚋnounᚐEdge(ctx context.Context, sel ast.SelectionSet, v noun.Edge[noun.Incident]) graphql.Marshaler {
@@ -1243,6 +1355,14 @@ func (ec *executionContext) marshalNIncidentState2string(ctx context.Context, se
 	return res
 }
 
+func (ec *executionContext) marshalNIncidentSummary2ᚖweirᚋgraphᚋnounᚐIncidentSummary(ctx context.Context, sel ast.SelectionSet, v *noun.IncidentSummary) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "IncidentSummary!")
+		return graphql.Null
+	}
+	return ec._IncidentSummary(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNSeverity2string(ctx context.Context, v any) (string, error) {
 	res, err := noun.UnmarshalWord(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -1273,6 +1393,24 @@ func (ec *executionContext) unmarshalOIncidentState2ᚖstring(ctx context.Contex
 }
 
 func (ec *executionContext) marshalOIncidentState2ᚖstring(ctx context.Context, sel ast.SelectionSet, v *string) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := noun.MarshalWord(*v)
+	return res
+}
+
+func (ec *executionContext) unmarshalOSeverity2ᚖstring(ctx context.Context, v any) (*string, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := noun.UnmarshalWord(v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOSeverity2ᚖstring(ctx context.Context, sel ast.SelectionSet, v *string) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}

@@ -272,6 +272,12 @@ type ComplexityRoot struct {
 		ToState   func(childComplexity int) int
 	}
 
+	IncidentSummary struct {
+		Count             func(childComplexity int) int
+		MeanTimeToRecover func(childComplexity int) int
+		Open              func(childComplexity int) int
+	}
+
 	Link struct {
 		CreatedAt func(childComplexity int) int
 		CreatedBy func(childComplexity int) int
@@ -542,21 +548,22 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		Activity      func(childComplexity int) int
-		Audit         func(childComplexity int, actor *string, verb *string, subject *string, first *int, after *string, last *int, before *string) int
-		Config        func(childComplexity int, host string) int
-		Fleet         func(childComplexity int) int
-		Incidents     func(childComplexity int, open *bool, first *int, after *string, last *int, before *string) int
-		Links         func(childComplexity int) int
-		Node          func(childComplexity int, id string) int
-		Notifications func(childComplexity int, state *string, first *int, after *string, last *int, before *string) int
-		Samples       func(childComplexity int, metric string, subject *string, from time.Time, to time.Time, points int) int
-		Sessions      func(childComplexity int, user *string, first *int, after *string, last *int, before *string) int
-		Silences      func(childComplexity int, first *int, after *string, last *int, before *string) int
-		Tokens        func(childComplexity int, user *string, first *int, after *string, last *int, before *string) int
-		TopQueries    func(childComplexity int, by string, first int) int
-		Users         func(childComplexity int, first *int, after *string, last *int, before *string) int
-		Viewer        func(childComplexity int) int
+		Activity        func(childComplexity int) int
+		Audit           func(childComplexity int, actor *string, verb *string, subject *string, since *time.Time, until *time.Time, first *int, after *string, last *int, before *string) int
+		Config          func(childComplexity int, host string) int
+		Fleet           func(childComplexity int) int
+		IncidentSummary func(childComplexity int, since *time.Time, until *time.Time) int
+		Incidents       func(childComplexity int, open *bool, severity *string, kind *string, subject *string, since *time.Time, until *time.Time, first *int, after *string, last *int, before *string) int
+		Links           func(childComplexity int) int
+		Node            func(childComplexity int, id string) int
+		Notifications   func(childComplexity int, state *string, first *int, after *string, last *int, before *string) int
+		Samples         func(childComplexity int, metric string, subject *string, from time.Time, to time.Time, points int) int
+		Sessions        func(childComplexity int, user *string, first *int, after *string, last *int, before *string) int
+		Silences        func(childComplexity int, first *int, after *string, last *int, before *string) int
+		Tokens          func(childComplexity int, user *string, first *int, after *string, last *int, before *string) int
+		TopQueries      func(childComplexity int, by string, first int) int
+		Users           func(childComplexity int, first *int, after *string, last *int, before *string) int
+		Viewer          func(childComplexity int) int
 	}
 
 	RecoveryCodesPayload struct {
@@ -1743,6 +1750,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.IncidentEvent.ToState(childComplexity), true
+
+	case "IncidentSummary.count":
+		if e.ComplexityRoot.IncidentSummary.Count == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IncidentSummary.Count(childComplexity), true
+	case "IncidentSummary.meanTimeToRecover":
+		if e.ComplexityRoot.IncidentSummary.MeanTimeToRecover == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IncidentSummary.MeanTimeToRecover(childComplexity), true
+	case "IncidentSummary.open":
+		if e.ComplexityRoot.IncidentSummary.Open == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IncidentSummary.Open(childComplexity), true
 
 	case "Link.createdAt":
 		if e.ComplexityRoot.Link.CreatedAt == nil {
@@ -3107,7 +3133,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Audit(childComplexity, args["actor"].(*string), args["verb"].(*string), args["subject"].(*string), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
+		return e.ComplexityRoot.Query.Audit(childComplexity, args["actor"].(*string), args["verb"].(*string), args["subject"].(*string), args["since"].(*time.Time), args["until"].(*time.Time), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
 	case "Query.config":
 		if e.ComplexityRoot.Query.Config == nil {
 			break
@@ -3125,6 +3151,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Fleet(childComplexity), true
+	case "Query.incidentSummary":
+		if e.ComplexityRoot.Query.IncidentSummary == nil {
+			break
+		}
+
+		args, err := ec.field_Query_incidentSummary_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.IncidentSummary(childComplexity, args["since"].(*time.Time), args["until"].(*time.Time)), true
 	case "Query.incidents":
 		if e.ComplexityRoot.Query.Incidents == nil {
 			break
@@ -3135,7 +3172,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Incidents(childComplexity, args["open"].(*bool), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
+		return e.ComplexityRoot.Query.Incidents(childComplexity, args["open"].(*bool), args["severity"].(*string), args["kind"].(*string), args["subject"].(*string), args["since"].(*time.Time), args["until"].(*time.Time), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
 
 	case "Query.links":
 		if e.ComplexityRoot.Query.Links == nil {
@@ -4127,6 +4164,10 @@ type TopQuery {
     verb: String
     "Only about this."
     subject: String
+    "Only what was ordered then or later."
+    since: DateTime
+    "Only what was ordered before."
+    until: DateTime
     "So many from the start, or after a cursor: 1 to 100. Either first or last."
     first: Int
     "A cursor: rows behind it in the list."
@@ -4851,6 +4892,16 @@ type DatabaseSize {
   incidents(
     "Only those that are not over, or only those that are."
     open: Boolean
+    "Only those that are exactly so loud."
+    severity: Severity
+    "Only those of this kind: their cause up to its slash, such as pooler-down."
+    kind: String
+    "Only about this host; empty is the chain as a whole."
+    subject: String
+    "Only those opened then or later."
+    since: DateTime
+    "Only those opened before."
+    until: DateTime
     "So many from the start, or after a cursor: 1 to 100. Either first or last."
     first: Int
     "A cursor: rows behind it in the list."
@@ -4860,6 +4911,23 @@ type DatabaseSize {
     "A cursor: rows in front of it in the list."
     before: String
   ): IncidentConnection!
+  "The incidents of a time in a few numbers. Needs the role viewer."
+  incidentSummary(
+    "Of those opened then or later."
+    since: DateTime
+    "Of those opened before."
+    until: DateTime
+  ): IncidentSummary!
+}
+
+"Incidents in a few numbers."
+type IncidentSummary {
+  "How many were opened, planned work included."
+  count: Int!
+  "How many of them are not over."
+  open: Int!
+  "From when one was first seen until it was over, on average, of those that are over and were not planned; null when there are none."
+  meanTimeToRecover: Duration
 }
 
 extend type Subscription {
@@ -6377,6 +6445,18 @@ func (ec *executionContext) childFields_IncidentEvent(ctx context.Context, field
 		return ec.fieldContext_IncidentEvent_evidence(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type IncidentEvent", field.Name)
+}
+
+func (ec *executionContext) childFields_IncidentSummary(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "count":
+		return ec.fieldContext_IncidentSummary_count(ctx, field)
+	case "open":
+		return ec.fieldContext_IncidentSummary_open(ctx, field)
+	case "meanTimeToRecover":
+		return ec.fieldContext_IncidentSummary_meanTimeToRecover(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type IncidentSummary", field.Name)
 }
 
 func (ec *executionContext) childFields_Link(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -51,6 +51,12 @@ func (e IncidentEvent) FromState() *string { return some(e.IncidentEvent.FromSta
 func (e IncidentEvent) ToState() *string   { return some(e.IncidentEvent.ToState) }
 func (e IncidentEvent) Evidence() []string { return lines(e.IncidentEvent.Evidence) }
 
+// IncidentSummary is the incidents of a time in a few numbers.
+type IncidentSummary struct {
+	Count, Open       int
+	MeanTimeToRecover *time.Duration // nil: none of them is over, or all that are were planned
+}
+
 // IncidentChange is one transition and what the incident is after it.
 type IncidentChange struct {
 	Incident Incident
@@ -93,7 +99,6 @@ func (a AuditEntry) Address() *string {
 
 // The pages by the names that the schema has for them.
 type (
-	IncidentConnection     = Connection[Incident]
 	IncidentEdge           = Edge[Incident]
 	NotificationConnection = Connection[Notification]
 	NotificationEdge       = Edge[Notification]

@@ -58,6 +58,11 @@ func (w *Web) pages(signed func(http.Handler) http.Handler) {
 	}
 	w.chainPages(see, do)
 	w.signInPages(see, do)
+	w.postgresPages(see, do)
+	w.incidentPages(see, do)
+	w.metricPages(see, signed)
+	w.configPages(see)
+	w.accountPages(see, do)
 	w.mux.Handle("GET /events", signed(w.streams.carry(http.HandlerFunc(w.events))))
 	do("/preferences", w.preferences)
 }
@@ -108,6 +113,47 @@ func (a *asked) operates() bool { return a.needs(runbook.Operator) == nil }
 func (a *asked) away() (since time.Time, is bool) {
 	through := a.frame.snapshot.VIP.Through
 	return through.Since, through.Asked() && !through.OK()
+}
+
+// missing is why a part of a page is not there; the zero Missing when err is nil.
+func (a *asked) missing(err error) ui.Missing {
+	since, _ := a.away()
+	switch fault.CodeOf(err) {
+	case "":
+		return ui.Missing{}
+	case fault.Unavailable, fault.Timeout:
+		return ui.Missing{Away: true, Since: since}
+	case fault.Forbidden:
+		return ui.Missing{Role: string(runbook.Operator)}
+	case fault.Internal:
+		a.web.Deps.Log.ErrorContext(a.Context(), "part of a page cannot be made", "error", err)
+		return ui.Missing{Why: "Something went wrong here. The log says what, under " + requestID(a.Context()) + "."}
+	}
+	return ui.Missing{Why: fault.MessageOf(err)}
+}
+
+// limited is a context for what a page asks for: a database that hangs must not hang the page.
+func (a *asked) limited() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(a.Context(), partLimit)
+}
+
+const partLimit = 3 * time.Second
+
+// or is what is there, or the zero value.
+func or[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// given is a pointer to what was given; nil to what is empty.
+func given[T comparable](v T) *T {
+	var none T
+	if v == none {
+		return nil
+	}
+	return &v
 }
 
 type probeKey struct{}

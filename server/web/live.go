@@ -143,6 +143,8 @@ const (
 	serversTrend     = "servers"
 	xactsTrend       = "xacts"
 	connectionsTrend = "connections"
+	longestTrend     = "longest xact"
+	blockedTrend     = "blocked"
 )
 
 // keep takes one point of each, every 10 s. What is not known now is a gap.
@@ -169,7 +171,10 @@ func (t *trends) keep(s *fleet.Snapshot, now time.Time) {
 		t.add(serversTrend, p.Name, float64(servers), p.View.OK())
 		t.add(xactsTrend, p.Name, p.Rates.Xacts, p.View.OK() && p.Rates.Over > 0)
 	}
-	t.add(connectionsTrend, "", float64(s.Postgres.Probe.Value.Connections), s.Postgres.Probe.OK())
+	probe, ok := s.Postgres.Probe.Value, s.Postgres.Probe.OK()
+	t.add(connectionsTrend, "", float64(probe.Connections), ok)
+	t.add(longestTrend, "", probe.LongestXact.Seconds(), ok)
+	t.add(blockedTrend, "", float64(probe.Blocked), ok)
 }
 
 const trendPoints = int(trendSpan / trendEvery)

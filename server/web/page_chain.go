@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/a-h/templ"
+
 	"weir/graph/noun"
 	"weir/ops/fault"
 	"weir/ops/runbook"
@@ -29,13 +31,16 @@ func (w *Web) chainPages(see seeing, do doing) {
 	see("/{$}", w.overview)
 	see("/poolers", w.poolers)
 	see("/poolers/{pooler}", w.pooler)
-	for path, filled := range map[string]func(*asked) (order, error){
-		"/poolers/{pooler}/{verb}": poolerOrder, "/pools/{verb}": poolerOrder, "/haproxy/{node}/{verb}": nodeOrder,
-	} {
-		see(path, func(a *asked) (made, error) { return w.confirm(a, filled) })
-		do(path, func(rw http.ResponseWriter, a *asked) error { return w.order(rw, a, filled) })
-	}
 	see("/haproxy", w.haproxy)
+	w.orders(see, do, "/poolers/{pooler}/{verb}", poolerOrder)
+	w.orders(see, do, "/pools/{verb}", poolerOrder)
+	w.orders(see, do, "/haproxy/{node}/{verb}", nodeOrder)
+}
+
+// orders are confirmed at their own address, and given there.
+func (w *Web) orders(see seeing, do doing, path string, filled func(*asked) (order, error)) {
+	see(path, func(a *asked) (made, error) { return w.confirm(a, filled) })
+	do(path, func(rw http.ResponseWriter, a *asked) error { return w.order(rw, a, filled) })
 }
 
 func (w *Web) overview(a *asked) (made, error) {
@@ -72,7 +77,7 @@ func (w *Web) changes(a *asked) (h overview.History, err error) {
 	ctx, cancel := context.WithTimeout(a.Context(), historyLimit)
 	defer cancel()
 	n := changesShown
-	incidents, err := w.Query.Incidents(ctx, nil, &n, nil, nil, nil)
+	incidents, err := w.Query.Incidents(ctx, nil, nil, nil, nil, nil, nil, &n, nil, nil, nil)
 	if err != nil {
 		return h, err
 	}
@@ -87,7 +92,7 @@ func (w *Web) changes(a *asked) (h overview.History, err error) {
 	}
 	if a.operates() {
 		recent := actsRead
-		acts, err := w.Query.Audit(ctx, nil, nil, nil, &recent, nil, nil, nil)
+		acts, err := w.Query.Audit(ctx, nil, nil, nil, nil, nil, &recent, nil, nil, nil)
 		if err != nil {
 			return h, err
 		}
@@ -184,6 +189,7 @@ func (w *Web) haproxy(a *asked) (made, error) {
 type order struct {
 	give    func(ctx context.Context, m Mutation, dryRun bool) (*noun.OrderPayload, error)
 	confirm func(came) ui.Confirm
+	content func(came) templ.Component // nil: the confirmation alone
 	section layout.Section
 	done    string // Drained pgb2.
 }
@@ -294,7 +300,11 @@ func (o order) page(c came, p *noun.Preflight, status int) made {
 		c.effects, c.refused = p.Effects(), p.Reasons()
 	}
 	confirm := o.confirm(c)
-	return made{title: confirm.Title, section: o.section, content: ui.ConfirmForm(confirm), status: status}
+	m := made{title: confirm.Title, section: o.section, content: ui.ConfirmForm(confirm), status: status}
+	if o.content != nil {
+		m.content = o.content(c)
+	}
+	return m
 }
 
 // order gives it, and leads back, or shows the page again with what was in the way.

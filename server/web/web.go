@@ -7,12 +7,15 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/graph/gen"
 	"weir/ops/inventory"
 	"weir/server/session"
+	"weir/views/postgres"
 )
 
 // Deps is what the routes work with.
@@ -20,7 +23,8 @@ type Deps struct {
 	API       http.Handler // graph.Graph's
 	Query     Query        // the same, for pages: they reach what others reach
 	Mutation  Mutation
-	Fleet     Fleet // the live state
+	Who       gen.ViewerResolver // whoever asks: their account and sessions
+	Fleet     Fleet              // the live state
 	Inventory *inventory.Inventory
 	Sessions  *session.Manager
 	Health    *Health
@@ -42,7 +46,12 @@ type Web struct {
 	streams *streams
 	seen    requests
 
-	live     *live
+	live   *live
+	around struct { // what the streams' lists of sessions are made of
+		sync.Mutex
+		at       time.Time
+		activity postgres.Activity
+	}
 	streamed *http.ServeMux // the pages that have a stream
 }
 

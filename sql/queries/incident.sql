@@ -45,11 +45,16 @@ SELECT * FROM incident WHERE id = @id;
 SELECT * FROM incident WHERE resolved_at IS NULL ORDER BY opened_at, id;
 
 -- name: IncidentPageForward :many
--- Newest first, from after to before; either may be left out.
+-- Newest first, from after to before; either may be left out, and so may each filter. The times bound what is
+-- read of the index; the other filters are looked at row by row until the page is full.
 SELECT * FROM incident
  WHERE (opened_at, id) < (coalesce(sqlc.narg('after_at')::timestamptz, 'infinity'), coalesce(sqlc.narg('after_id')::uuid, '00000000-0000-0000-0000-000000000000'))
    AND (opened_at, id) > (coalesce(sqlc.narg('before_at')::timestamptz, '-infinity'), coalesce(sqlc.narg('before_id')::uuid, '00000000-0000-0000-0000-000000000000'))
+   AND opened_at >= coalesce(sqlc.narg('since')::timestamptz, '-infinity') AND opened_at < coalesce(sqlc.narg('until')::timestamptz, 'infinity')
    AND (sqlc.narg('open')::boolean IS NULL OR (resolved_at IS NULL) = sqlc.narg('open')::boolean)
+   AND (sqlc.narg('severity')::text IS NULL OR severity = sqlc.narg('severity')::text)
+   AND (sqlc.narg('kind')::text IS NULL OR split_part(cause, '/', 1) = sqlc.narg('kind')::text)
+   AND (sqlc.narg('subject')::text IS NULL OR subject = sqlc.narg('subject')::text)
  ORDER BY opened_at DESC, id DESC
  LIMIT @size::integer;
 
@@ -58,6 +63,20 @@ SELECT * FROM incident
 SELECT * FROM incident
  WHERE (opened_at, id) < (coalesce(sqlc.narg('after_at')::timestamptz, 'infinity'), coalesce(sqlc.narg('after_id')::uuid, '00000000-0000-0000-0000-000000000000'))
    AND (opened_at, id) > (coalesce(sqlc.narg('before_at')::timestamptz, '-infinity'), coalesce(sqlc.narg('before_id')::uuid, '00000000-0000-0000-0000-000000000000'))
+   AND opened_at >= coalesce(sqlc.narg('since')::timestamptz, '-infinity') AND opened_at < coalesce(sqlc.narg('until')::timestamptz, 'infinity')
    AND (sqlc.narg('open')::boolean IS NULL OR (resolved_at IS NULL) = sqlc.narg('open')::boolean)
+   AND (sqlc.narg('severity')::text IS NULL OR severity = sqlc.narg('severity')::text)
+   AND (sqlc.narg('kind')::text IS NULL OR split_part(cause, '/', 1) = sqlc.narg('kind')::text)
+   AND (sqlc.narg('subject')::text IS NULL OR subject = sqlc.narg('subject')::text)
  ORDER BY opened_at, id
  LIMIT @size::integer;
+
+-- name: IncidentSummary :one
+-- Of those opened from since to before until. How long they took is of those that are over and were no
+-- operator's doing.
+SELECT count(*) AS total,
+       count(*) FILTER (WHERE resolved_at IS NULL) AS open,
+       count(*) FILTER (WHERE resolved_at IS NOT NULL AND NOT planned) AS recovered,
+       coalesce(sum(extract(epoch FROM resolved_at - opened_at)) FILTER (WHERE NOT planned), 0)::double precision AS recovery_seconds
+  FROM incident
+ WHERE opened_at >= coalesce(sqlc.narg('since')::timestamptz, '-infinity') AND opened_at < coalesce(sqlc.narg('until')::timestamptz, 'infinity');

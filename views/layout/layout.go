@@ -121,7 +121,7 @@ const (
 	HAProxy       Section = "/haproxy"
 	Postgres      Section = "/postgres"
 	Incidents     Section = "/incidents"
-	Metrics       Section = "/metrics"
+	Metrics       Section = "/history"
 	Configuration Section = "/configuration"
 	Account       Section = "/account"
 	Admin         Section = "/admin"

@@ -1,0 +1,222 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"weir/graph/noun"
+	"weir/ops/fault"
+	ops "weir/ops/incident"
+	"weir/ops/runbook"
+	"weir/queries"
+	"weir/views/incident"
+	"weir/views/layout"
+	"weir/views/metric"
+	"weir/views/ui"
+)
+
+func (w *Web) incidentPages(see seeing, do doing) {
+	see("/incidents", w.incidents)
+	see("/incidents/{id}", w.incident)
+	w.orders(see, do, "/incidents/{id}/acknowledge", w.acknowledge)
+}
+
+const (
+	incidentsShown = 20
+	recoveryOf     = 30 * 24 * time.Hour
+	recoveryPages  = 10 // of a hundred each, at most
+)
+
+func (w *Web) incidents(a *asked) (made, error) {
+	if err := a.needs(runbook.Viewer); err != nil {
+		return made{}, err
+	}
+	q := a.URL.Query()
+	m := incident.ListModel{Clock: a.clock, Now: incident.Now(a.view()), Filter: incident.ParseFilter(q, a.clock)}
+	inv := w.Deps.Inventory
+	m.Hosts = slices.Concat(inv.HAProxy.NodeNames(), inv.PgBouncer.PoolerNames(), []string{inv.Postgres.Name, inv.Monitor.Name})
+	if !a.stream { // it is no part of what the stream sends
+		m.Missing = a.missing(w.pastIncidents(a, &m, q))
+	}
+	return made{title: "Incidents", section: layout.Incidents, content: incident.List(m), fragments: m.Fragments()}, nil
+}
+
+func (w *Web) pastIncidents(a *asked, m *incident.ListModel, q url.Values) error {
+	ctx, cancel := a.limited()
+	defer cancel()
+	f := m.Filter
+	var open *bool
+	if f.State != "" {
+		is := f.State == "open"
+		open = &is
+	}
+	size := incidentsShown
+	first, after, last, before := &size, given(q.Get("after")), (*int)(nil), given(q.Get("before"))
+	if before != nil {
+		first, last = nil, &size
+	}
+	page, err := w.Query.Incidents(ctx, open, given(string(f.Severity)), given(string(f.Kind)), given(f.Host), given(f.From), given(f.To), first, after, last, before)
+	if err != nil {
+		return err
+	}
+	for _, e := range page.Edges {
+		m.History = append(m.History, incidentOf(e.Node.Incident))
+	}
+	m.Pager = pager("/incidents?"+f.Query(), page.PageInfo, len(page.Edges), "incident")
+	m.Recovery, err = w.recovery(ctx, a.clock.Now)
+	return err
+}
+
+// recovery is how long incidents of late took to be over.
+func (w *Web) recovery(ctx context.Context, now time.Time) (incident.Recovery, error) {
+	since, size, over := now.Add(-recoveryOf), noun.MaxPage, false
+	var all []incident.Incident
+	var after *string
+	for range recoveryPages {
+		page, err := w.Query.Incidents(ctx, &over, nil, nil, nil, &since, nil, &size, after, nil, nil)
+		if err != nil {
+			return incident.Recovery{}, err
+		}
+		for _, e := range page.Edges {
+			all = append(all, incidentOf(e.Node.Incident))
+		}
+		if after = page.PageInfo.EndCursor; !page.PageInfo.HasNextPage {
+			break
+		}
+	}
+	return incident.Recover(all), nil
+}
+
+// pager leads through a list whose address, filter included, is base.
+func pager(base string, info noun.PageInfo, shown int, what string) ui.Pager {
+	p := ui.Pager{Shown: shown, Noun: what}
+	base = strings.TrimSuffix(base, "?")
+	join := "?"
+	if strings.Contains(base, "?") {
+		join = "&"
+	}
+	if info.HasPreviousPage && info.StartCursor != nil {
+		p.Newer = base + join + "before=" + url.QueryEscape(*info.StartCursor)
+	}
+	if info.HasNextPage && info.EndCursor != nil {
+		p.Older = base + join + "after=" + url.QueryEscape(*info.EndCursor)
+	}
+	return p
+}
+
+func incidentOf(i queries.Incident) incident.Incident {
+	return incident.Incident{ID: i.ID, Cause: i.Cause, Subject: i.Subject, Severity: ops.Severity(i.Severity), State: ops.State(i.State), Planned: i.Planned,
+		Title: i.Title, Flaps: int(i.Flaps), Symptoms: texts(i.Symptoms), OpenedAt: i.OpenedAt, ResolvedAt: or(i.ResolvedAt),
+		AcknowledgedAt: or(i.AcknowledgedAt), AcknowledgedBy: or(i.AcknowledgedBy), AcknowledgedReason: or(i.AcknowledgedReason)}
+}
+
+// texts are the lines of a column; the monitor wrote them.
+func texts(column json.RawMessage) (out []string) {
+	_ = json.Unmarshal(column, &out)
+	return out
+}
+
+// find is an incident's row. The pages name those that are open by the console's own id, which it gave
+// them without asking the database: they are found by their cause.
+func (w *Web) find(ctx context.Context, a *asked, id string) (noun.Incident, error) {
+	for _, open := range a.frame.open {
+		if open.ID == id {
+			return w.findOpen(ctx, open.Cause)
+		}
+	}
+	n, err := w.Query.Node(ctx, noun.ID(noun.IncidentKind, id))
+	if err != nil {
+		return noun.Incident{}, err
+	}
+	if found, ok := n.(noun.Incident); ok {
+		return found, nil
+	}
+	return noun.Incident{}, fault.Errorf(fault.NotFound, "There is no such incident.")
+}
+
+func (w *Web) findOpen(ctx context.Context, cause string) (noun.Incident, error) {
+	kind, subject, _ := strings.Cut(cause, "/")
+	open, n := true, 1
+	page, err := w.Query.Incidents(ctx, &open, nil, &kind, given(subject), nil, nil, &n, nil, nil, nil)
+	if err != nil {
+		return noun.Incident{}, err
+	}
+	if len(page.Edges) == 0 {
+		return noun.Incident{}, fault.Errorf(fault.NotFound, "The monitor has not written this incident down yet.")
+	}
+	return page.Edges[0].Node, nil
+}
+
+func (w *Web) incident(a *asked) (made, error) {
+	if err := a.needs(runbook.Viewer); err != nil {
+		return made{}, err
+	}
+	ctx, cancel := a.limited()
+	defer cancel()
+	m := incident.Model{Clock: a.clock, Operates: a.operates(), Incident: incident.Incident{ID: a.PathValue("id"), Title: "Incident"}}
+	found, err := w.find(ctx, a, a.PathValue("id"))
+	if fault.CodeOf(err) == fault.NotFound || fault.CodeOf(err) == fault.Invalid {
+		return made{}, fault.Errorf(fault.NotFound, "There is no such incident.")
+	}
+	if err == nil {
+		m.Incident, m.Impact, m.Action, m.Evidence = incidentOf(found.Incident), found.Impact, found.Action, found.Evidence()
+		err = w.told(ctx, a, &m, found)
+	}
+	m.Missing = a.missing(err)
+	return made{title: m.Incident.Title, section: layout.Incidents, content: incident.Content(m), fragments: m.Fragments(), charts: true}, nil
+}
+
+// told is what became of an incident, and the numbers around it.
+func (w *Web) told(ctx context.Context, a *asked, m *incident.Model, i noun.Incident) error {
+	events, err := i.Events(ctx)
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		m.Events = append(m.Events, incident.Event{At: e.At, Kind: ops.Change(e.Kind), From: ops.State(e.IncidentEvent.FromState), To: ops.State(e.IncidentEvent.ToState),
+			Text: e.Text, Evidence: e.Evidence()})
+	}
+	said, err := i.Notifications(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range said {
+		m.Notifications = append(m.Notifications, incident.Notification{Channel: n.Channel, Reason: n.Reason, State: n.State, Attempts: int(n.Attempts),
+			CreatedAt: n.CreatedAt, SentAt: or(n.SentAt), Error: n.Error})
+	}
+	if a.stream { // charts are no part of what the stream sends
+		return nil
+	}
+	r := incident.Around(m.Incident, a.clock.Now)
+	if m.Series, err = w.series(ctx, incident.Numbers(m.Incident.Kind()), r); err != nil {
+		return err
+	}
+	marks, err := w.marks(ctx, a, r)
+	m.Marks = slices.DeleteFunc(marks, func(k metric.Mark) bool { return k.Href == m.Incident.URL() })
+	return err
+}
+
+func (w *Web) acknowledge(a *asked) (order, error) {
+	ctx, cancel := a.limited()
+	defer cancel()
+	found, err := w.find(ctx, a, a.PathValue("id"))
+	if err != nil {
+		return order{}, err
+	}
+	o := incident.Order{Incident: incidentOf(found.Incident), Reason: a.FormValue("reason"), Checked: a.clock.Now, Clock: a.clock}
+	return order{section: layout.Incidents, done: "Acknowledged: " + cmp.Or(o.Incident.Title, o.Incident.Cause),
+		give: func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error) {
+			return m.Acknowledge(ctx, found.ID(), o.Reason, dry)
+		},
+		confirm: func(c came) ui.Confirm {
+			o := o
+			o.Effects, o.Refused, o.Failed, o.Faults = c.effects, c.refused, c.failed, c.faults
+			return o.Confirm()
+		},
+	}, nil
+}

@@ -1,0 +1,161 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"weir/graph/noun"
+	ops "weir/ops/incident"
+	"weir/ops/runbook"
+	"weir/views/layout"
+	"weir/views/metric"
+	"weir/views/ui"
+)
+
+func (w *Web) metricPages(see seeing, signed func(http.Handler) http.Handler) {
+	see(string(layout.Metrics), w.metricPage)
+	w.mux.Handle("GET "+string(layout.Metrics)+"/csv", signed(http.HandlerFunc(w.metricCSV)))
+}
+
+const (
+	// metricLimit is for two dozen series of a month.
+	metricLimit   = 10 * time.Second
+	metricsAtOnce = 4
+	marksShown    = 100
+)
+
+func (w *Web) metricPage(a *asked) (made, error) {
+	if err := a.needs(runbook.Viewer); err != nil {
+		return made{}, err
+	}
+	ctx, cancel := context.WithTimeout(a.Context(), metricLimit)
+	defer cancel()
+	q := a.URL.Query()
+	m := metric.Model{Clock: a.clock, From: q.Get("from"), To: q.Get("to")}
+	m.Range, m.Faults = metric.ParseRange(q, a.clock)
+	if m.Faults == nil {
+		m.From, m.To = "", ""
+	}
+	var err error
+	if m.Series, err = w.series(ctx, metric.Metrics(), m.Range); err == nil {
+		m.Marks, err = w.marks(ctx, a, m.Range)
+	}
+	m.Missing = a.missing(err)
+	return made{title: "Metrics", section: layout.Metrics, content: metric.Content(m), charts: true}, nil
+}
+
+// series are the history of numbers, a few asked for at once.
+func (w *Web) series(ctx context.Context, of []metric.Metric, r metric.Range) (map[metric.Metric][]metric.Series, error) {
+	out := make(map[metric.Metric][]metric.Series, len(of))
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(metricsAtOnce)
+	for _, m := range of {
+		group.Go(func() error {
+			list, err := w.Query.Samples(ctx, string(m), nil, r.From, r.To, metric.Points)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out[m] = seriesOf(list)
+			return nil
+		})
+	}
+	return out, group.Wait()
+}
+
+func seriesOf(list []noun.Series) []metric.Series {
+	out := make([]metric.Series, len(list))
+	for i, s := range list {
+		out[i].Subject = s.Subject
+		for _, p := range s.Points {
+			out[i].Points = append(out[i].Points, metric.Point{At: p.At, Min: p.Min, Mean: p.Avg, Most: p.Max})
+		}
+	}
+	return out
+}
+
+// marks are what happened in a range: incidents, moves of the VIP, and for operators what operators did.
+func (w *Web) marks(ctx context.Context, a *asked, r metric.Range) ([]metric.Mark, error) {
+	size, open := marksShown, true
+	began, err := w.Query.Incidents(ctx, nil, nil, nil, nil, &r.From, &r.To, &size, nil, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	still, err := w.Query.Incidents(ctx, &open, nil, nil, nil, nil, &r.From, &size, nil, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	var out []metric.Mark
+	for _, e := range slices.Concat(began.Edges, still.Edges) {
+		out = append(out, incidentMark(e.Node))
+	}
+	if !a.operates() {
+		return out, nil
+	}
+	acts, err := w.Query.Audit(ctx, nil, nil, nil, &r.From, &r.To, &size, nil, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range acts.Edges {
+		if _, ofTheChain := chainVerbs[runbook.Verb(e.Node.Verb)]; ofTheChain {
+			c := act(e.Node)
+			text := c.Text
+			if e.Node.Reason != "" {
+				text += ": " + e.Node.Reason
+			}
+			out = append(out, metric.Mark{Kind: metric.Act, At: c.At, State: c.State, Text: text, Who: c.Who})
+		}
+	}
+	return out, nil
+}
+
+func incidentMark(n noun.Incident) metric.Mark {
+	i := incidentOf(n.Incident)
+	was := i
+	was.ResolvedAt, was.State = time.Time{}, ops.Firing
+	m := metric.Mark{Kind: metric.Incident, At: i.OpenedAt, Until: i.ResolvedAt, Open: i.Open(), State: was.Look(), Text: i.Title, Href: i.URL()}
+	if strings.HasPrefix(i.Cause, string(ops.VIPMoved)) {
+		m.Kind, m.Until = metric.Move, time.Time{}
+	}
+	if m.State == ui.Unknown {
+		m.State = ui.Planned
+	}
+	return m
+}
+
+func (w *Web) metricCSV(rw http.ResponseWriter, r *http.Request) {
+	a := w.ask(r)
+	if err := a.needs(runbook.Viewer); err != nil {
+		w.Answer(rw, r, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), metricLimit)
+	defer cancel()
+	stretch, _ := metric.ParseRange(r.URL.Query(), a.clock)
+	series, err := w.series(ctx, metric.Metrics(), stretch)
+	if err != nil {
+		w.Answer(rw, r, err)
+		return
+	}
+	var out bytes.Buffer // an answer that fails half-way would look whole
+	if err := metric.WriteCSV(&out, metric.Metrics(), series); err != nil {
+		w.Answer(rw, r, err)
+		return
+	}
+	sendCSV(rw, "weir-"+stretch.From.UTC().Format("20060102T1504")+"-"+stretch.To.UTC().Format("20060102T1504"), out.Bytes())
+}
+
+func sendCSV(rw http.ResponseWriter, name string, body []byte) {
+	rw.Header().Set("Content-Type", "text/csv; charset=utf-8")
+	rw.Header().Set("Content-Disposition", `attachment; filename="`+name+`.csv"`)
+	rw.Write(body)
+}

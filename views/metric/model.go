@@ -1,0 +1,81 @@
+// Package metric is the page of the numbers' history: charts over a range that stands in the address,
+// with what happened in it marked on their axes. Other pages draw single charts with it.
+package metric
+
+import (
+	"slices"
+	"time"
+
+	"weir/views/layout"
+	"weir/views/ui"
+)
+
+// Model is the page /metrics?range=1h or ?from=...&to=...
+type Model struct {
+	Clock  ui.Clock
+	Range  Range
+	Faults ui.Faults // of ParseRange
+	From   string    // as entered, when it is wrong
+	To     string
+	Series map[Metric][]Series
+	Marks  []Mark // those that lie in the range, or reach into it
+	ui.Missing
+}
+
+// Metrics are all that the page draws, in its order: what the handler has to ask for.
+func Metrics() []Metric {
+	var out []Metric
+	for _, g := range Groups {
+		for _, s := range g.Specs {
+			out = append(out, s.Metric)
+		}
+	}
+	return out
+}
+
+// CSV is where the numbers of the range are downloaded.
+func (m Model) CSV() string { return string(layout.Metrics) + "/csv?" + m.Range.still().Query() }
+
+func at(r Range) string { return string(layout.Metrics) + "?" + r.Query() }
+
+func (m Model) chart(s Spec) ui.Chart {
+	return Chart(string(s.Metric), s, m.Series[s.Metric], m.Marks, m.Range, m.Clock)
+}
+
+// marks are what happened in the range, the newest first.
+func (m Model) marks() []Mark {
+	out := slices.Clone(m.Marks)
+	slices.SortStableFunc(out, func(a, b Mark) int { return b.At.Compare(a.At) })
+	return out
+}
+
+// later reports whether there is anything behind the range.
+func (m Model) later() bool { return m.Range.Name == "" && m.Range.To.Before(m.Clock.Now) }
+
+func (m Model) field(name, label, entered string, moment time.Time) ui.Input {
+	i := ui.Input{Name: name, Label: label, Type: "datetime-local", Value: entered, Wrong: m.Faults.Of(name)}
+	if i.Value == "" {
+		i.Value = moment.In(m.zone()).Format(local)
+	}
+	return i
+}
+
+func (m Model) zone() *time.Location {
+	if m.Clock.Zone == nil {
+		return time.UTC
+	}
+	return m.Clock.Zone
+}
+
+// lasted is how long a mark lasted, in words; "" is a moment.
+func (m Model) lasted(k Mark) string {
+	switch {
+	case k.Open:
+		return "not over, " + ui.Span(m.Clock.Now.Sub(k.At)) + " so far"
+	case k.Until.IsZero():
+		return ""
+	}
+	return "for " + ui.Span(k.Until.Sub(k.At))
+}
+
+var kinds = map[MarkKind]string{Incident: "Incident", Act: "Operator", Move: "VIP"}
