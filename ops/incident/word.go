@@ -64,15 +64,34 @@ func sqlState(err error) string {
 	return ""
 }
 
-// reason is an error in one line that fits a phone.
+// reason is an error in one line that fits a phone. A connection that failed says in many words where
+// to and as whom, and the cause last: what was asked and the cause are enough.
 func reason(err error) string {
 	if err == nil {
 		return "no error"
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
+	if asked, _, failed := strings.Cut(text, ": failed to connect to "); failed {
+		var errno syscall.Errno
+		var answer interface {
+			error
+			SQLState() string
+		}
+		switch {
+		case errors.As(err, &answer):
+			text = asked + ": " + answer.Error()
+		case errors.As(err, &errno):
+			text = asked + ": " + errno.Error()
+		case strings.HasPrefix(asked, "no answer"):
+			text = asked
+		}
+	}
 	const longest = 160
 	if runes := []rune(text); len(runes) > longest {
 		text = string(runes[:longest]) + "…"
 	}
 	return text
 }
+
+// Because is an error in one line, for whoever shows it beside what it is about.
+func Because(err error) string { return reason(err) }

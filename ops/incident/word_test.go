@@ -1,0 +1,38 @@
+package incident
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// starting is PostgreSQL's answer while it starts, as the driver has it.
+type starting struct{}
+
+func (starting) Error() string {
+	return "FATAL: the database system is starting up (SQLSTATE 57P03)"
+}
+func (starting) SQLState() string { return "57P03" }
+
+func TestAReasonEndsWithTheCause(t *testing.T) {
+	connect := func(cause error) error {
+		return fmt.Errorf("SHOW VERSION on pgb2: %w", fmt.Errorf("failed to connect to `user=weir_monitor database=pgbouncer`: 192.168.1.22:6432 (192.168.1.22): dial error: %w", cause))
+	}
+	for _, row := range []struct {
+		err  error
+		want string
+	}{
+		{nil, "no error"},
+		{connect(syscall.ECONNREFUSED), "SHOW VERSION on pgb2: connection refused"},
+		{connect(starting{}), "SHOW VERSION on pgb2: FATAL: the database system is starting up (SQLSTATE 57P03)"},
+		{fmt.Errorf("no answer within 1s: %w", connect(errors.New("context deadline exceeded"))), "no answer within 1s: SHOW VERSION on pgb2"},
+		{errors.New("read statistics: a page\nof many lines"), "read statistics: a page"},
+		{errors.New(strings.Repeat("ä", 200)), strings.Repeat("ä", 160) + "…"},
+	} {
+		if got := reason(row.err); got != row.want {
+			t.Errorf("%v: %q, want %q", row.err, got, row.want)
+		}
+	}
+}
