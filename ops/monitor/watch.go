@@ -33,6 +33,7 @@ type watch struct {
 
 	settled  bool      // what is found counts
 	until    time.Time // when it counts at the latest
+	whole    time.Time // since when nothing was found, while it is not settled
 	path     string    // of memory
 	memory   memory
 	saved    time.Time
@@ -74,6 +75,7 @@ func (w *watch) lastSaved() time.Time {
 const (
 	startGrace = 15 * time.Second
 	shortAway  = 30 * time.Second
+	wholeFor   = 3 * time.Second // a HAProxy that has just started takes every pooler for UP until its checks fail
 	blindGrace = 5 * time.Second
 )
 
@@ -89,7 +91,13 @@ func (w *watch) isSettled(s *fleet.Snapshot, found []incident.Finding, now time.
 	}
 	if !w.settled {
 		whole := len(found) == 0 && s.VIP.Through.OK() && s.Postgres.Probe.OK() && len(s.Heard()) == len(s.Nodes)
-		w.settled = whole || !now.Before(w.until)
+		switch {
+		case !whole:
+			w.whole = time.Time{}
+		case w.whole.IsZero():
+			w.whole = now
+		}
+		w.settled = whole && now.Sub(w.whole) >= wholeFor || !now.Before(w.until)
 	}
 	return w.settled
 }

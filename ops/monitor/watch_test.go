@@ -57,6 +57,9 @@ func (d *desk) after(seconds int) {
 	}
 }
 
+// settles is after how many looks at a whole chain what is found counts.
+const settles = int(wholeFor/time.Second) + 1
+
 // nothingAskedYet is the first look of a monitor.
 func (d *desk) nothingAskedYet() { d.look(fleet.First(d.c.inv), d.c.now) }
 
@@ -76,9 +79,21 @@ func TestAChainThatStartsWithItsMonitorIsNoOutageYet(t *testing.T) {
 	}
 }
 
+func TestAChainThatLooksWholeForAMomentIsNotTakenForOneThatStarted(t *testing.T) {
+	d := newDesk(t, bookPath(t), healthy(start))
+	d.after(1) // a HAProxy that has checked nobody yet says UP
+	d.c.down["pgb2"] = true
+	d.after(3)
+	d.c.down["pgb2"] = false
+	d.after(20)
+	if len(d.said) != 0 {
+		t.Errorf("said %v", d.said)
+	}
+}
+
 func TestTheBookIsOnDiskBeforeAnythingIsSent(t *testing.T) {
 	d := newDesk(t, bookPath(t), healthy(start))
-	d.after(3)
+	d.after(settles)
 	var onDisk memory
 	d.onPut = func() { try(t, load(d.path, &onDisk)) }
 	d.c.down["pgb2"] = true
@@ -90,7 +105,7 @@ func TestTheBookIsOnDiskBeforeAnythingIsSent(t *testing.T) {
 
 func TestAMonitorKilledBetweenSendingAndNotingDecidesTheSameAgain(t *testing.T) {
 	d := newDesk(t, bookPath(t), healthy(start))
-	d.after(3)
+	d.after(settles)
 	killed := bookPath(t)
 	d.onPut = func() { copyFile(t, d.path, killed) } // what a kill -9 right now would leave
 	d.c.down["pgb2"] = true
@@ -107,7 +122,7 @@ func TestAMonitorKilledBetweenSendingAndNotingDecidesTheSameAgain(t *testing.T) 
 
 func TestARestartInTheMiddleContinuesTheSameIncidentAndSaysNothingTwice(t *testing.T) {
 	d := newDesk(t, bookPath(t), healthy(start))
-	d.after(3)
+	d.after(settles)
 	d.c.down["pgb2"] = true
 	d.after(3)
 	next := newDesk(t, d.path, d.c)
@@ -134,7 +149,7 @@ func TestARestartInTheMiddleContinuesTheSameIncidentAndSaysNothingTwice(t *testi
 
 func TestWhatCouldNotBeKeptIsOwedAlsoAfterARestart(t *testing.T) {
 	d := newDesk(t, bookPath(t), healthy(start))
-	d.after(3)
+	d.after(settles)
 	d.fail = errDisk
 	d.c.down["pgb2"] = true
 	d.after(2)
@@ -151,7 +166,7 @@ func TestWhatCouldNotBeKeptIsOwedAlsoAfterARestart(t *testing.T) {
 
 func TestABookThatCannotBeWrittenKeepsNobodySilent(t *testing.T) {
 	d := newDesk(t, bookPath(t), healthy(start))
-	d.after(3)
+	d.after(settles)
 	d.path = filepath.Join(t.TempDir(), "gone", "book.json")
 	d.c.down["pgb2"] = true
 	d.after(2)
@@ -172,7 +187,7 @@ func TestPostgreSQLAnsweringAgainIsToldOnce(t *testing.T) {
 	d := newDesk(t, bookPath(t), healthy(start))
 	times := 0
 	d.answer = func() { times++ }
-	d.after(3)
+	d.after(settles)
 	d.c.probe = errRefused
 	d.after(2)
 	d.c.probe = nil
