@@ -10,7 +10,7 @@ export CGO_ENABLED = 0
 # What the lab itself needs from Debian; everything else is in the root file system it makes.
 DEBS := mmdebstrap debian-archive-keyring
 
-.PHONY: up down status watch build deps test-deps check test bench generate verify
+.PHONY: up down status watch build deps node-deps test-deps check test bench generate
 
 up: deps build ## start the lab, and wait until a query through the VIP answers
 	@$(SUDO) bin/weir up
@@ -31,20 +31,29 @@ build:
 deps: ## install what is missing, and say what
 	@ops/lab/deps.sh $(DEBS)
 
-generate: ## what is generated and committed
+generate: node-deps ## what is generated and committed: queries, the API, pages, what pages load, the explorer
+	@go tool sqlc generate
+	@go tool gqlgen generate
+	@views/asset/generate.sh
 	@cd server/web/explorer && npm ci --no-audit --no-fund --ignore-scripts --silent && npm run --silent build
 
 check: ## format, vet, staticcheck, import rules, generated files
 	@ops/check.sh
 
-# The reference clients of GraphQL over HTTP come from npm; a machine that has node keeps its own.
-test-deps: deps
+# The reference clients of GraphQL over HTTP come from npm, and so does axe-core, which the console's pages are
+# held to in a browser; a machine that has node, or chromium, keeps its own.
+node-deps: deps
 	@command -v npm >/dev/null || ops/lab/deps.sh nodejs npm
+
+test-deps: node-deps
+	@command -v chromium >/dev/null || ops/lab/deps.sh chromium fonts-dejavu-core
+	@cd views/asset && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund --ignore-scripts --silent; }
 
 test: test-deps build ## everything, the lab's scripts included; needs root
 	@ops/lab/test.sh
 
 bench: deps build ## the measured proof: minutes, prints a table, keeps JSON in .lab/bench
+	@$(SUDO) env "PATH=$$PATH" CGO_ENABLED=0 "WEIR_ROOTFS=$$(bin/weir rootfs)" go test ./graph -run '^$$' -bench . -benchtime 3s
 	@$(SUDO) bin/weir up
 	@$(SUDO) bin/weir bench headline
 

@@ -36,6 +36,7 @@ func (deaf) Acknowledge(context.Context, string, string, string, time.Time) erro
 }
 func (deaf) Silence(context.Context, runbook.Silenced) (int64, error)  { return 0, errDeaf }
 func (deaf) Unsilence(context.Context, int64, string, time.Time) error { return errDeaf }
+func (deaf) Test(context.Context, string, time.Time) error             { return errDeaf }
 
 // deafChain is a runbook for it.
 func deafChain(inv *inventory.Inventory, f runbook.Fleet, audit *accounts) *runbook.Runbook {

@@ -155,7 +155,8 @@ type server struct {
 
 	mu     sync.Mutex
 	viewer *noun.Viewer
-	over   bool // the session that streams began with
+	lower  *noun.Viewer // who they turn out to be at the next check, as session.Manager has it
+	over   bool         // the session that streams began with
 }
 
 var (
@@ -212,7 +213,17 @@ func (s *server) check(context.Context) error {
 	if s.over {
 		return fault.Errorf(fault.Unauthenticated, "Your session is over. Sign in again.")
 	}
+	if s.lower != nil {
+		s.viewer = s.lower
+	}
 	return nil
+}
+
+// demote gives who asks another role, which only a check finds out.
+func (s *server) demote(to *noun.Viewer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lower = to
 }
 
 // answer is what came back.

@@ -108,3 +108,7 @@ func (r mutationResolver) Unsilence(ctx context.Context, silence, reason string,
 	key, _ := noun.Number("silence", noun.SilenceKind, silence)
 	return r.order(ctx, runbook.Order{Verb: runbook.Unsilence, Silence: key, Reason: reason}, dryRun)
 }
+
+func (r mutationResolver) TestChannel(ctx context.Context, channel, reason string, dryRun bool) (*noun.OrderPayload, error) {
+	return r.order(ctx, runbook.Order{Verb: runbook.Test, Channel: channel, Reason: reason}, dryRun)
+}

@@ -79,3 +79,25 @@ func TestOverAWebSocketNothingIsAnsweredOnceTheSessionIsOver(t *testing.T) {
 		t.Errorf("a query after it: %s", a)
 	}
 }
+
+// A role that was lowered elsewhere is no secret to a WebSocket that was open before.
+func TestOverAWebSocketNobodyMayMoreThanTheirRoleOfNow(t *testing.T) {
+	s := newServer(t, nil)
+	s.as(&operator)
+	conn, _, err := s.socket(s.URL)
+	try(t, err)
+	const drain = `"payload":{"query":"mutation { drain(pooler: \"pgb1\", reason: \"disks\", dryRun: true) { userErrors { code } } }"}}`
+	s.say(conn, `{"id":"1","type":"subscribe",`+drain)
+	if a := s.hear(conn, "next"); strings.Contains(a, "forbidden") {
+		t.Fatalf("as an operator: %s", a)
+	}
+	s.demote(&looker)
+	s.say(conn, `{"id":"2","type":"subscribe",`+drain)
+	if a := s.hear(conn, "next"); !strings.Contains(a, "forbidden") {
+		t.Errorf("as a viewer: %s", a)
+	}
+	s.say(conn, `{"id":"3","type":"subscribe","payload":{"query":"{ fleet { version } }"}}`)
+	if a := s.hear(conn, "next"); !strings.Contains(a, `"version":0`) {
+		t.Errorf("what a viewer may: %s", a)
+	}
+}

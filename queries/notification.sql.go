@@ -219,3 +219,52 @@ func (q *Queries) NotificationSave(ctx context.Context, db DBTX, arg Notificatio
 	)
 	return err
 }
+
+const notificationTestAdd = `-- name: NotificationTestAdd :exec
+INSERT INTO notification (id, channel, reason, state, created_at) VALUES ($1, $2, 'test', 'pending', $3)
+`
+
+type NotificationTestAddParams struct {
+	ID        string
+	Channel   string
+	CreatedAt time.Time
+}
+
+// Asks the monitor to send a test message.
+func (q *Queries) NotificationTestAdd(ctx context.Context, db DBTX, arg NotificationTestAddParams) error {
+	_, err := db.Exec(ctx, notificationTestAdd, arg.ID, arg.Channel, arg.CreatedAt)
+	return err
+}
+
+const notificationTestList = `-- name: NotificationTestList :many
+SELECT id, channel, created_at FROM notification
+ WHERE incident_id IS NULL AND reason = 'test' AND state = 'pending' AND created_at > $1
+ ORDER BY created_at, id
+`
+
+type NotificationTestListRow struct {
+	ID        string
+	Channel   string
+	CreatedAt time.Time
+}
+
+// Test messages that were asked for and not sent yet, but for those that nobody waits for any more.
+func (q *Queries) NotificationTestList(ctx context.Context, db DBTX, since time.Time) ([]NotificationTestListRow, error) {
+	rows, err := db.Query(ctx, notificationTestList, since)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []NotificationTestListRow
+	for rows.Next() {
+		var i NotificationTestListRow
+		if err := rows.Scan(&i.ID, &i.Channel, &i.CreatedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

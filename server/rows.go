@@ -125,3 +125,9 @@ func away(err error) error {
 	}
 	return fault.Wrap(fault.Unavailable, err, "PostgreSQL does not answer. Try again when it does.")
 }
+
+// Test implements runbook.Incidents: a row that the monitor finds.
+func (i incidents) Test(ctx context.Context, channel string, at time.Time) error {
+	err := query.NotificationTestAdd(ctx, i.db, queries.NotificationTestAddParams{ID: newID(), Channel: channel, CreatedAt: at})
+	return away(err)
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,7 @@ import (
 const (
 	connectLimit = 3 * time.Second // of a connection to PostgreSQL
 	pingLimit    = 500 * time.Millisecond
+	askLimit     = 2 * time.Second // of the monitor
 	sweepEvery   = 5 * time.Second
 	migrateLimit = time.Minute
 	retryFirst   = time.Second
@@ -184,7 +186,7 @@ func (s *server) openWeb() (err error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	config := s.settings.database.ConnConfig
-	s.web, err = web.New(web.Deps{API: api.Handler(), Query: api.Query(), Mutation: api.Mutation(), Who: api.Viewer(), Fleet: s.hub, Inventory: s.settings.inventory, Sessions: s.sessions, Ready: s.ready, Public: s.settings.public,
+	s.web, err = web.New(web.Deps{API: api.Handler(), Query: api.Query(), Mutation: api.Mutation(), Who: api.Viewer(), Fleet: s.hub, Inventory: s.settings.inventory, Monitor: s.monitorURL(), Client: s.client(), Sessions: s.sessions, Ready: s.ready, Public: s.settings.public,
 		Health:  &web.Health{Config: config, Inventory: s.settings.inventory, Dial: s.dial, Log: s.log},
 		Origins: s.settings.origins, Stats: s.settings.stats, Version: version, Metrics: registry, Log: s.log})
 	if err != nil {
@@ -195,6 +197,16 @@ func (s *server) openWeb() (err error) {
 		WriteTimeout: 75 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: graph.MaxBody + 64<<10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
 	return nil
+}
+
+func (s *server) monitorURL() string {
+	at := s.settings.inventory.Monitor
+	return "http://" + net.JoinHostPort(at.Address.String(), strconv.Itoa(at.Port))
+}
+
+// client asks the monitor, on the page of channels.
+func (s *server) client() *http.Client {
+	return &http.Client{Timeout: askLimit, Transport: &http.Transport{DialContext: s.dial}}
 }
 
 // viewer is who asks, as the API has them.

@@ -329,6 +329,7 @@ type ComplexityRoot struct {
 		SignUp              func(childComplexity int, token string, email string, name string, password string) int
 		Silence             func(childComplexity int, cause string, host *string, forArg time.Duration, reason string, dryRun bool) int
 		TerminateBackend    func(childComplexity int, pid int, started *time.Time, reason string, dryRun bool) int
+		TestChannel         func(childComplexity int, channel string, reason string, dryRun bool) int
 		Unsilence           func(childComplexity int, silence string, reason string, dryRun bool) int
 		WithdrawLink        func(childComplexity int, link string, reason string) int
 	}
@@ -2201,6 +2202,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.TerminateBackend(childComplexity, args["pid"].(int), args["started"].(*time.Time), args["reason"].(string), args["dryRun"].(bool)), true
+	case "Mutation.testChannel":
+		if e.ComplexityRoot.Mutation.TestChannel == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_testChannel_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.TestChannel(childComplexity, args["channel"].(string), args["reason"].(string), args["dryRun"].(bool)), true
 	case "Mutation.unsilence":
 		if e.ComplexityRoot.Mutation.Unsilence == nil {
 			break
@@ -5251,6 +5263,15 @@ type NotificationEdge {
   unsilence(
     "Its id."
     silence: ID!
+    "Why, in 3 to 500 characters; it stays in the audit. Orders that touch traffic need one."
+    reason: String! = ""
+    "Only say what would come of it."
+    dryRun: Boolean! = false
+  ): OrderPayload!
+  "Has the monitor send a test message; notifications say what came of it. Needs the role operator."
+  testChannel(
+    "slack or webhook."
+    channel: String!
     "Why, in 3 to 500 characters; it stays in the audit. Orders that touch traffic need one."
     reason: String! = ""
     "Only say what would come of it."

@@ -70,7 +70,7 @@ func (m *monitor) open(dial fleet.Dial) (err error) {
 		return fmt.Errorf("prepare for the database: %w", err)
 	}
 	m.record = newRecord(m.journal, m.pool, m.log)
-	m.wishes = &wishes{path: filepath.Join(s.state, "wishes.json"), db: m.pool, log: m.log}
+	m.wishes = &wishes{path: filepath.Join(s.state, "wishes.json"), db: m.pool, log: m.log, test: m.poster.Test}
 	if err := m.wishes.open(); err != nil {
 		return err
 	}
@@ -111,7 +111,11 @@ func (m *monitor) openPoster() error {
 
 // notification is a delivery as table notification keeps it.
 func notification(d slack.Delivery) *queries.NotificationSaveParams {
-	n := &queries.NotificationSaveParams{ID: d.ID, IncidentID: &d.Incident.ID, Channel: d.Channel, Reason: string(d.Reason),
+	about := &d.Incident.ID
+	if d.Reason == slack.Test {
+		about = nil
+	}
+	n := &queries.NotificationSaveParams{ID: d.ID, IncidentID: about, Channel: d.Channel, Reason: string(d.Reason),
 		State: d.State, Attempts: int32(d.Attempts), CreatedAt: d.At, Error: d.Error, ExternalRef: d.Ref}
 	if !d.SentAt.IsZero() {
 		n.SentAt = &d.SentAt

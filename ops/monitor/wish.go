@@ -23,6 +23,10 @@ type wishes struct {
 	db   queries.DBTX
 	log  *slog.Logger
 	last atomic.Pointer[incident.Wishes]
+
+	// test sends a test message that somebody asked for; tested are those that were given to it.
+	test   func(id, channel string, at time.Time) error
+	tested map[string]bool
 }
 
 func (w *wishes) open() error {
@@ -59,6 +63,9 @@ func (w *wishes) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := w.tests(ctx); err != nil {
+		return err
+	}
 	next := asWishes(silences, open)
 	if reflect.DeepEqual(next, w.now()) {
 		return nil
@@ -86,4 +93,29 @@ func asWishes(silences []queries.Silence, open []queries.Incident) incident.Wish
 		w.Acknowledged[i.ID] = true
 	}
 	return w
+}
+
+// testWait is for how long somebody waits for a test message.
+const testWait = 5 * time.Minute
+
+// tests gives the test messages that people asked for to whoever sends them, each once: the outbox
+// and the row know what became of it before long.
+func (w *wishes) tests(ctx context.Context) error {
+	asked, err := query.NotificationTestList(ctx, w.db, time.Now().Add(-testWait))
+	if err != nil {
+		return err
+	}
+	for _, t := range asked {
+		if w.tested[t.ID] {
+			continue
+		}
+		if err := w.test(t.ID, t.Channel, t.CreatedAt); err != nil {
+			return err
+		}
+		if w.tested == nil {
+			w.tested = map[string]bool{}
+		}
+		w.tested[t.ID] = true
+	}
+	return nil
 }

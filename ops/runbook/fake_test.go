@@ -427,3 +427,8 @@ func (c *chain) Unsilence(_ context.Context, id int64, by string, _ time.Time) e
 	c.told = append(c.told, fmt.Sprintf("unsilence %d by %s", id, by))
 	return nil
 }
+
+func (c *chain) Test(_ context.Context, channel string, _ time.Time) error {
+	c.told = append(c.told, "test "+channel)
+	return nil
+}

@@ -14,6 +14,8 @@ type Incidents interface {
 	Silence(ctx context.Context, s Silenced) (id int64, err error)
 	// Unsilence ends one. NotFound, or Conflict when it is over.
 	Unsilence(ctx context.Context, id int64, by string, at time.Time) error
+	// Test has the monitor send a test message.
+	Test(ctx context.Context, channel string, at time.Time) error
 }
 
 // Silenced is who wants to hear nothing about what, and until when.
@@ -42,4 +44,12 @@ func silence(ctx context.Context, r *Runbook, d *deed) error {
 
 func unsilence(ctx context.Context, r *Runbook, d *deed) error {
 	return r.Incidents.Unsilence(ctx, d.Silence, d.actor.Name, d.at)
+}
+
+func test(ctx context.Context, r *Runbook, d *deed) error {
+	if err := r.Incidents.Test(ctx, d.Channel, d.at); err != nil {
+		return err
+	}
+	d.say("the monitor sends it within a few seconds: the delivery log tells what came of it")
+	return nil
 }

@@ -23,6 +23,7 @@ type Order struct {
 	Started  time.Time     // Cancel, Terminate: when that backend started; zero is whichever has the PID now
 	Incident string        // Acknowledge: its id
 	Silence  int64         // Unsilence: its id
+	Channel  string        // Test: slack or webhook
 	Cause    string        // Silence: a glob over causes, "" is all
 	Reason   string        // MinReason to MaxReason characters, where the verb asks for one
 }
@@ -48,6 +49,8 @@ func (o Order) Subject() string {
 		return o.Incident
 	case Unsilence:
 		return fmt.Sprintf("silence %d", o.Silence)
+	case Test:
+		return o.Channel
 	case Silence:
 		return strings.TrimSpace(orAll(o.Cause, "*") + " " + o.Host)
 	case Pause, Resume, Reconnect, Reload:
@@ -182,6 +185,16 @@ func aSilence(o Order, inv *inventory.Inventory) error {
 func theSilence(o Order, _ *inventory.Inventory) error {
 	if o.Silence < 1 {
 		return fault.Field("silence", "That is no id of a silence.")
+	}
+	return nil
+}
+
+// channels are those that the monitor can have.
+var channels = []string{"slack", "webhook"}
+
+func aChannel(o Order, _ *inventory.Inventory) error {
+	if !slices.Contains(channels, o.Channel) {
+		return fault.Field("channel", "Say slack or webhook.")
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ var orders = map[Verb]Order{
 	Relinquish: {Host: "haproxy1"}, Reclaim: {Host: "haproxy2"},
 	Cancel: {PID: 42}, Terminate: {PID: 42},
 	Acknowledge: {Incident: "0190a5f0-0000-7000-8000-000000000001"},
-	Silence:     {For: time.Hour}, Unsilence: {Silence: 5},
+	Silence:     {For: time.Hour}, Unsilence: {Silence: 5}, Test: {Channel: "slack"},
 }
 
 func TestEveryVerbAuthorisesValidatesAndAudits(t *testing.T) {

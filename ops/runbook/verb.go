@@ -25,6 +25,7 @@ const (
 	Acknowledge Verb = "acknowledge" // an incident: no more reminders
 	Silence     Verb = "silence"     // nobody is told about some causes, until For is over
 	Unsilence   Verb = "unsilence"   // ends a silence
+	Test        Verb = "test"        // a test message to a channel
 )
 
 // verb is everything that Do needs to know about one verb, so that none can forget a step.
@@ -58,6 +59,7 @@ var verbs = map[Verb]verb{
 	Acknowledge: {Operator, false, false, anIncident, harmless, acknowledge},
 	Silence:     {Operator, true, false, aSilence, harmless, silence},
 	Unsilence:   {Operator, false, false, theSilence, harmless, unsilence},
+	Test:        {Operator, false, false, aChannel, harmless, test},
 }
 
 // Verbs lists every verb with the role it needs and whether it asks for a reason, for those who

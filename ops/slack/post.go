@@ -134,6 +134,29 @@ func (p *Poster) Put(i incident.Incident, d incident.Decision, now time.Time) er
 	return nil
 }
 
+// Test is the reason of a message that tries whether messages arrive.
+const Test incident.Reason = "test"
+
+// Test sends such a message to one channel. id is that of its row; the same one twice is one message.
+func (p *Poster) Test(id, channel string, at time.Time) error {
+	e := Entry{ID: id, Key: "test/" + id, Reason: Test, At: at, Incident: incident.Incident{ID: id, OpenedAt: at, Since: at, State: incident.Firing,
+		Finding: incident.Finding{Cause: "test", Kind: "test", Severity: incident.Info, Title: "Test message",
+			Impact: "Nothing is wrong: somebody tries on the console whether messages arrive here. The audit says who.", Action: "Nothing."}}}
+	if !slices.ContainsFunc(p.destinations, func(d destination) bool { return d.name == channel }) {
+		e.Error = "not set up: the monitor has no address for it"
+		p.tell(Delivery{Entry: e, Channel: channel, State: "failed"})
+		return nil
+	}
+	taken, _, err := p.Outbox.put(channel, e)
+	if err != nil {
+		return fmt.Errorf("keep %s for %s: %w", e.Key, channel, err)
+	}
+	if taken {
+		p.tell(Delivery{Entry: e, Channel: channel, State: "pending"})
+	}
+	return nil
+}
+
 func (p *Poster) tell(d Delivery) {
 	if p.OnDelivery != nil {
 		p.OnDelivery(d)

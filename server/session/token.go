@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -47,9 +48,12 @@ func (m *Manager) bearer(ctx context.Context, v *visit, header string) error {
 		return over
 	}
 	v.token = hash
-	v.viewer.Store(&Viewer{Operations: g.Operations,
-		Actor: runbook.Actor{Kind: runbook.Token, ID: g.ID, Name: g.Name, Role: g.role, Address: v.address}})
+	v.viewer.Store(g.viewer(v.address))
 	return nil
+}
+
+func (g grant) viewer(from netip.Addr) *Viewer {
+	return &Viewer{Operations: g.Operations, Actor: runbook.Actor{Kind: runbook.Token, ID: g.ID, Name: g.Name, Role: g.role, Address: from}}
 }
 
 // loadGrant asks PostgreSQL.

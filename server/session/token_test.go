@@ -217,3 +217,50 @@ func TestSessionsAndTokensAreStoredAsSHA256(t *testing.T) {
 	_, err := m.q.SessionGet(t.Context(), w, queries.SessionGetParams{TokenHash: hashToken(ada.cookie()), At: w.now()})
 	try(t, err)
 }
+
+// A stream, and what is asked over a WebSocket, outlives the moment it began at.
+func TestWhatATokenMayOverAnOpenStreamIsWhatItsOwnerMayNow(t *testing.T) {
+	w := newWorld(t)
+	m := w.server()
+	_, root := member(t, m, "root@example.org", runbook.Administrator)
+	_, ada := member(t, m, "ada@example.org", runbook.Administrator)
+	secret, row, err := m.CreateToken(t.Context(), ada, "ci", runbook.Operator, time.Hour, []string{"fleet", "drain"})
+	try(t, err)
+	var stream context.Context
+	try(t, bearing(m, secret).visit(func(ctx context.Context) error { stream = ctx; return m.Check(ctx) }))
+	now := func() Viewer { return must(ViewerOf(stream))(t) }
+	if v := now(); v.Role != runbook.Operator {
+		t.Fatalf("it began as %+v", v)
+	}
+
+	try(t, m.SetRole(t.Context(), root, ada.ID, runbook.Viewer, "moved on"))
+	w.pass(Fresh)
+	try(t, m.Check(stream))
+	if v := now(); v.May(runbook.Operator) || v.ID != row.ID || !slices.Equal(v.Operations, []string{"fleet", "drain"}) || v.Address != ada.Address {
+		t.Errorf("its owner is a viewer, and it is seen as %+v", v)
+	}
+	w.lose() // that nobody can be asked raises nothing, and ends nothing
+	w.pass(2 * Fresh)
+	try(t, m.Check(stream))
+	if v := now(); v.Role != runbook.Viewer {
+		t.Errorf("while PostgreSQL is away it is seen as %+v", v)
+	}
+	w.restore()
+
+	try(t, m.Disable(t.Context(), root, ada.ID, "left"))
+	w.pass(2 * Fresh)
+	wants(t, m.Check(stream), fault.Unauthenticated)
+}
+
+func TestWhoSignedOutIsNotSignedInAgainByTheirOwnStream(t *testing.T) {
+	w := newWorld(t)
+	m := w.server()
+	ada, _ := member(t, m, "ada@example.org", runbook.Viewer)
+	try(t, ada.visit(func(ctx context.Context) error {
+		try(t, m.SignOut(ctx))
+		wants(t, m.Check(ctx), fault.Unauthenticated)
+		_, err := ViewerOf(ctx)
+		wants(t, err, fault.Unauthenticated)
+		return nil
+	}))
+}

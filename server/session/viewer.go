@@ -97,25 +97,41 @@ func (m *Manager) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// Check says whether who asked when this request began may still ask: for streams, every second or
-// so. It does not count as use: a stream nobody looks at does not keep a session from its timeout.
+// Check says whether who asked when this request began may still ask, and sees to it that ViewerOf
+// answers with what they may do now: for streams, every second or so, and before each operation of a
+// WebSocket. It does not count as use: a stream nobody looks at does not keep a session from its timeout.
 func (m *Manager) Check(ctx context.Context) error {
 	v := visitOf(ctx)
 	if _, err := ViewerOf(ctx); err != nil {
 		return err
 	}
+	was := v.viewer.Load()
 	unseen := context.WithValue(ctx, visitKey{}, (*visit)(nil))
-	var found bool
-	var err error
-	if v.token != "" {
-		_, found, err = m.tokens.get(unseen, v.token)
-	} else {
-		_, found, err = m.findSession(unseen, v.session)
-	}
-	if err == nil && !found {
+	is, err := m.current(unseen, v)
+	switch {
+	case err != nil:
+		return explain(err)
+	case is == nil:
 		return fault.Errorf(fault.Unauthenticated, "Your session is over. Sign in again.")
 	}
-	return explain(err)
+	v.viewer.CompareAndSwap(was, is) // not when they signed out meanwhile
+	return nil
+}
+
+// current is who a visit is of, as is known now; nil when it is over.
+func (m *Manager) current(ctx context.Context, v *visit) (*Viewer, error) {
+	if v.token != "" {
+		g, found, err := m.tokens.get(ctx, v.token)
+		if err != nil || !found {
+			return nil, err
+		}
+		return g.viewer(v.address), nil
+	}
+	r, found, err := m.findSession(ctx, v.session)
+	if err != nil || !found || r.state.User == 0 {
+		return nil, err
+	}
+	return r.viewer(v.address), nil
 }
 
 // browser is the visit of a request that may have a session; one with a token has none.

@@ -37,8 +37,9 @@ type made struct {
 	content   templ.Component
 	fragments []layout.Fragment // those that the stream keeps current; nil: the page is not live
 	charts    bool
-	gate      bool // for those who are not signed in
-	status    int  // 0 is 200
+	gate      bool   // for those who are not signed in
+	status    int    // 0 is 200
+	to        string // the page has another address: nothing else is set
 }
 
 // maker makes one page: for a request of it, and for every frame of its stream.
@@ -63,6 +64,7 @@ func (w *Web) pages(signed func(http.Handler) http.Handler) {
 	w.metricPages(see, signed)
 	w.configPages(see)
 	w.accountPages(see, do)
+	w.adminPages(see, do, signed)
 	w.mux.Handle("GET /events", signed(w.streams.carry(http.HandlerFunc(w.events))))
 	do("/preferences", w.preferences)
 }
@@ -175,6 +177,10 @@ func (w *Web) page(make maker) http.Handler {
 		m, err := make(a)
 		if err != nil {
 			w.Answer(rw, r, err)
+			return
+		}
+		if m.to != "" {
+			http.Redirect(rw, r, m.to, http.StatusSeeOther)
 			return
 		}
 		w.show(rw, a, m)

@@ -9,6 +9,7 @@ import (
 
 	"weir/ops/fault"
 	"weir/ops/runbook"
+	"weir/server/session"
 	"weir/views/layout"
 	"weir/views/ui"
 )
@@ -101,6 +102,11 @@ func (w *Web) follow(l *listener, a *asked, p *probe) {
 			now()
 		case <-check.C:
 			if err := w.Sessions.Check(ctx); fault.CodeOf(err) == fault.Unauthenticated {
+				return
+			}
+			if now, err := session.ViewerOf(ctx); err == nil && now.Role != a.viewer.Role {
+				l.send("reload", []byte("role"))
+				l.flush.Flush()
 				return
 			}
 		case <-f.next:

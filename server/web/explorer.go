@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"weir/server/session"
+	viewasset "weir/views/asset"
 )
 
 // explorer is a page to try the API on, for who is signed in. It is built from explorer/ (make
@@ -22,10 +23,11 @@ func (w *Web) explorer(rw http.ResponseWriter, r *http.Request) {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>API explorer · Weir</title>
+<link rel="icon" type="image/svg+xml" href="%s">
 <link rel="stylesheet" href="%s">
 <script type="module" src="%s"></script>
 </head>
 <body><div id="explorer"></div><noscript>The explorer needs JavaScript; the API does not.</noscript></body>
 </html>
-`, html.EscapeString(w.assets.url("explorer.css")), html.EscapeString(w.assets.url("explorer.js")))
+`, viewasset.Path("icon.svg"), html.EscapeString(w.assets.url("explorer.css")), html.EscapeString(w.assets.url("explorer.js")))
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,7 +114,7 @@ func (l *live) judge(s *fleet.Snapshot, now time.Time) (said []string) {
 }
 
 func (l *live) draw(s *fleet.Snapshot, now time.Time, said []string) {
-	f := &frame{at: now, snapshot: s, findings: incident.Findings(s, l.inv, now), said: said, next: make(chan struct{})}
+	f := &frame{at: now, snapshot: s, findings: lasting(incident.Findings(s, l.inv, now)), said: said, next: make(chan struct{})}
 	for _, i := range l.book.Incidents() {
 		if i.Open() {
 			f.open = append(f.open, i)
@@ -123,6 +124,11 @@ func (l *live) draw(s *fleet.Snapshot, now time.Time, said []string) {
 		before.later.Store(f)
 		close(before.next)
 	}
+}
+
+// lasting leaves out what was over before anybody looked: pages show what is, and the changes what was.
+func lasting(found []incident.Finding) []incident.Finding {
+	return slices.DeleteFunc(found, func(f incident.Finding) bool { return !f.Moment.IsZero() })
 }
 
 // trends are the numbers of the last 15 minutes, from memory.

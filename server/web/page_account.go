@@ -21,12 +21,12 @@ func (w *Web) accountPages(see seeing, do doing) {
 	do("/account/sessions/end", w.endSessions)
 	do("/account/sessions/{id}/end", w.endSession)
 	see("/account/password", func(a *asked) (made, error) {
-		return w.mine(a, "Password", account.PasswordForm(account.Password{}), 0)
+		return w.mine(a, "Password", account.PasswordForm(account.Password{Email: a.viewerEmail()}), 0)
 	})
 	do("/account/password", w.changePassword)
 	for _, step := range []account.Step{account.Begin, account.Remove, account.Renew} {
 		see(step.URL(), func(a *asked) (made, error) {
-			return w.mine(a, "Second factor", account.ProofForm(account.Proof{Step: step}), 0)
+			return w.mine(a, "Second factor", account.ProofForm(account.Proof{Email: a.viewerEmail(), Step: step}), 0)
 		})
 	}
 	do(account.Begin.URL(), w.beginSecondFactor)
@@ -166,7 +166,7 @@ func (w *Web) changePassword(rw http.ResponseWriter, a *asked) error {
 		return err
 	}
 	if len(p.UserErrors) > 0 {
-		m, err := w.mine(a, "Password", account.PasswordForm(account.Password{Faults: faults(p.UserErrors)}), refusedWith(p.UserErrors))
+		m, err := w.mine(a, "Password", account.PasswordForm(account.Password{Email: a.viewerEmail(), Faults: faults(p.UserErrors)}), refusedWith(p.UserErrors))
 		return w.again(rw, a, m, err)
 	}
 	w.send(rw, a, "/account", &ui.Notice{State: ui.OK, Title: "Your password is changed.", Lines: []string{"All your other sessions are over."}})
@@ -174,7 +174,7 @@ func (w *Web) changePassword(rw http.ResponseWriter, a *asked) error {
 }
 
 func (w *Web) proof(rw http.ResponseWriter, a *asked, step account.Step, wrong []noun.UserError) error {
-	m, err := w.mine(a, "Second factor", account.ProofForm(account.Proof{Step: step, Faults: faults(wrong)}), refusedWith(wrong))
+	m, err := w.mine(a, "Second factor", account.ProofForm(account.Proof{Email: a.viewerEmail(), Step: step, Faults: faults(wrong)}), refusedWith(wrong))
 	return w.again(rw, a, m, err)
 }
 
@@ -297,4 +297,12 @@ func (w *Web) revokeToken(rw http.ResponseWriter, a *asked) error {
 	}
 	w.send(rw, a, local(a.PostFormValue("back")), &ui.Notice{State: ui.OK, Title: "The token is revoked."})
 	return nil
+}
+
+// viewerEmail is "" where nobody is signed in, who gets to see none of it.
+func (a *asked) viewerEmail() string {
+	if a.viewer == nil {
+		return ""
+	}
+	return a.viewer.Email
 }

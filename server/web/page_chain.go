@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/a-h/templ"
+	"github.com/google/uuid"
 
 	"weir/graph/noun"
 	"weir/ops/fault"
@@ -126,6 +127,9 @@ func eventState(e noun.IncidentEvent, severity string) ui.State {
 
 func act(e noun.AuditEntry) overview.Change {
 	c := overview.Change{At: e.At, State: ui.Planned, Text: e.Verb + " " + e.Subject, Who: e.ActorName}
+	if _, err := uuid.Parse(e.Subject); err == nil { // an incident: nobody knows it by its id
+		c.Text, c.Href = e.Verb+" an incident", "/incidents/"+e.Subject
+	}
 	if e.Outcome != string(runbook.OK) {
 		c.State, c.Text = ui.Warning, c.Text+": "+e.Outcome
 	}
@@ -281,11 +285,22 @@ func (w *Web) confirm(a *asked, filled func(*asked) (order, error)) (made, error
 	if err != nil {
 		return made{}, err
 	}
+	if a.stream { // what the order would do stays as it was when the page was made
+		return a.beside(made{}), nil
+	}
 	p, err := o.give(a.Context(), w.Mutation, true)
 	if err != nil {
 		return made{}, err
 	}
-	return o.page(came{faults: faults(p.UserErrors)}, p.Preflight, 0), nil
+	return a.beside(o.page(came{faults: faults(p.UserErrors)}, p.Preflight, 0)), nil
+}
+
+// beside puts how the chain is above a page, and keeps it current: it may change while somebody types.
+func (a *asked) beside(m made) made {
+	now := layout.Fragment{ID: "now", Body: overview.Now(a.view())}
+	m.fragments = []layout.Fragment{now}
+	m.content = templ.Join(layout.Place(now), m.content)
+	return m
 }
 
 func (w *Web) filled(a *asked, filled func(*asked) (order, error)) (order, error) {
@@ -337,6 +352,6 @@ func (w *Web) order(rw http.ResponseWriter, a *asked, filled func(*asked) (order
 	if code := fault.Code(p.UserErrors[0].Code); code == fault.Invalid || code == "" {
 		status = http.StatusUnprocessableEntity
 	}
-	w.show(rw, a, o.page(c, dry.Preflight, status))
+	w.show(rw, a, a.beside(o.page(c, dry.Preflight, status)))
 	return nil
 }

@@ -163,6 +163,9 @@ func (w *Web) incident(a *asked) (made, error) {
 	if fault.CodeOf(err) == fault.NotFound || fault.CodeOf(err) == fault.Invalid {
 		return made{}, fault.Errorf(fault.NotFound, "There is no such incident.")
 	}
+	if err == nil && found.Incident.ID != a.PathValue("id") { // the console's own id lasts as long as the incident is open
+		return made{to: "/incidents/" + found.Incident.ID}, nil
+	}
 	if err == nil {
 		m.Incident, m.Impact, m.Action, m.Evidence = incidentOf(found.Incident), found.Impact, found.Action, found.Evidence()
 		err = w.told(ctx, a, &m, found)

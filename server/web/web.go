@@ -29,9 +29,11 @@ type Deps struct {
 	Sessions  *session.Manager
 	Health    *Health
 	Ready     func() Readiness
-	Public    *url.URL // where people find the console
-	Origins   []string // scheme://host[:port] from which browsers may use /graphql, besides Public's
-	Stats     *url.URL // HAProxy's statistics page; nil: not known to be reachable for people
+	Monitor   string       // http://host:port of the monitor's /healthz
+	Client    *http.Client // that asks it
+	Public    *url.URL     // where people find the console
+	Origins   []string     // scheme://host[:port] from which browsers may use /graphql, besides Public's
+	Stats     *url.URL     // HAProxy's statistics page; nil: not known to be reachable for people
 	Version   string
 	Metrics   *prometheus.Registry
 	Log       *slog.Logger

@@ -7,6 +7,16 @@ ON CONFLICT (id) DO UPDATE
        error = excluded.error, external_ref = excluded.external_ref
  WHERE notification.state = 'pending' AND notification.attempts <= excluded.attempts;
 
+-- name: NotificationTestAdd :exec
+-- Asks the monitor to send a test message.
+INSERT INTO notification (id, channel, reason, state, created_at) VALUES (@id, @channel, 'test', 'pending', @created_at);
+
+-- name: NotificationTestList :many
+-- Test messages that were asked for and not sent yet, but for those that nobody waits for any more.
+SELECT id, channel, created_at FROM notification
+ WHERE incident_id IS NULL AND reason = 'test' AND state = 'pending' AND created_at > @since
+ ORDER BY created_at, id;
+
 -- name: NotificationGet :one
 SELECT * FROM notification WHERE id = @id;
 

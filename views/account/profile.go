@@ -123,12 +123,16 @@ func (s Sessions) others() bool {
 }
 
 // Password is the page /account/password. Fields: old, password.
-type Password struct{ Faults ui.Faults }
+type Password struct {
+	Email  string // of the viewer
+	Faults ui.Faults
+}
 
 // Proof is a page that asks for the password before it does something to the second factor: POST to
 // its own URL, field password.
 type Proof struct {
 	Step   Step
+	Email  string // of the viewer
 	Faults ui.Faults
 }
 

@@ -488,9 +488,5 @@ func Reason(err error) string {
 	if err == nil {
 		return ""
 	}
-	text, _, _ := strings.Cut(err.Error(), "\n")
-	if runes := []rune(text); len(runes) > 160 {
-		return string(runes[:160]) + "…"
-	}
-	return text
+	return incident.Because(err)
 }

@@ -40,7 +40,7 @@ func List(m ListModel) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if m.Missing.Is() {
-			templ_7745c5c3_Err = ui.Instead(m.View.Clock, m.Missing, "The configuration", 8).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.InsteadOfPage(m.View.Clock, m.Missing, "The configuration", 8).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -337,7 +337,7 @@ func Content(m Model) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if m.Missing.Is() {
-			templ_7745c5c3_Err = ui.Instead(m.Clock, m.Missing, "The configuration", 8).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.InsteadOfPage(m.Clock, m.Missing, "The configuration", 8).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -215,11 +215,7 @@ func (m ListModel) fields() []ui.Input {
 }
 
 func (m ListModel) moment(name, label, entered string, t time.Time) ui.Input {
-	i := ui.Input{Name: name, Label: label, Type: "datetime-local", Value: entered, Wrong: m.Filter.Faults.Of(name)}
-	if i.Value == "" && !t.IsZero() {
-		i.Value = t.In(m.zone()).Format("2006-01-02T15:04")
-	}
-	return i
+	return metric.MomentField(name, label, entered, m.Filter.Faults.Of(name), t, m.zone())
 }
 
 func (m ListModel) zone() *time.Location {
@@ -325,7 +321,7 @@ type Model struct {
 	Events        []Event  // oldest first
 	Notifications []Notification
 	Series        map[metric.Metric][]metric.Series // of Numbers, over Around
-	Marks         []metric.Mark                     // that lie in Around
+	Marks         []metric.Mark                     // that lie in Around, this incident left out
 	Operates      bool
 	ui.Missing    // of all of it
 }
@@ -445,6 +441,18 @@ func (o Order) Confirm() ui.Confirm {
 	return ui.Confirm{Action: o.Incident.URL() + "/acknowledge", Title: "Acknowledge “" + o.Incident.Title + "”?", Submit: "Acknowledge", Busy: "Acknowledging …",
 		Cancel: o.Incident.URL(), Say: "The others see that you are at it, and no more reminders are sent. What changes is still told.",
 		Effects: o.Effects, Refused: o.Refused, Failed: o.Failed, Reason: true, Text: o.Reason, Faults: o.Faults, Checked: o.Checked, Clock: o.Clock}
+}
+
+// about is its kind, and what came of it.
+func (i Incident) about() string {
+	text := string(i.Kind())
+	if i.Flaps > 0 {
+		text += ", came back " + ui.Counted(i.Flaps, "time")
+	}
+	if len(i.Symptoms) > 0 {
+		text += ", " + ui.Counted(len(i.Symptoms), "symptom")
+	}
+	return text
 }
 
 // severity in a word; an operator's doing has none.

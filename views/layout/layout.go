@@ -143,7 +143,7 @@ func (p Page) entries() []entry {
 		list = append(list, entry{Configuration, "Configuration", false})
 	}
 	list = append(list, entry{Account, "Account", true})
-	if p.Viewer.Administers() {
+	if p.Viewer.Operates() { // an operator's part of it: silences, notifications, the audit
 		list = append(list, entry{Admin, "Administration", false})
 	}
 	return append(list, entry{Explorer, "API explorer", false})

@@ -29,7 +29,7 @@ func TestTheFrame(t *testing.T) {
 }
 
 func TestARoleSeesWhatItReaches(t *testing.T) {
-	for role, want := range map[layout.Role][2]bool{layout.SeesOnly: {false, false}, layout.Operator: {true, false}, layout.Administrator: {true, true}} {
+	for role, want := range map[layout.Role][2]bool{layout.SeesOnly: {false, false}, layout.Operator: {true, true}, layout.Administrator: {true, true}} {
 		html := golden.Render(t, layout.Frame(page(role), templ.NopComponent))
 		if got := [2]bool{strings.Contains(html, "Configuration"), strings.Contains(html, "Administration")}; got != want {
 			t.Errorf("%s: %v, not %v", role, got, want)

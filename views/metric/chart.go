@@ -126,9 +126,19 @@ func laid(points []Point, of Of, times []time.Time) []float64 {
 		if !ok {
 			v = math.NaN()
 		}
+		v = rounded(v)
 		out[i] = v
 	}
 	return out
+}
+
+// rounded keeps the digits that can be seen: a page has thousands of numbers.
+func rounded(v float64) float64 {
+	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
+		return v
+	}
+	scale := math.Pow(10, 4-math.Floor(math.Log10(math.Abs(v))))
+	return math.Round(v*scale) / scale
 }
 
 func label(subject string) string {

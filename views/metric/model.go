@@ -10,7 +10,7 @@ import (
 	"weir/views/ui"
 )
 
-// Model is the page /metrics?range=1h or ?from=...&to=...
+// Model is the page /history?range=1h or ?from=...&to=...
 type Model struct {
 	Clock  ui.Clock
 	Range  Range
@@ -49,13 +49,34 @@ func (m Model) marks() []Mark {
 	return out
 }
 
+// empty reports whether there is no sample at all.
+func (m Model) empty() bool {
+	for _, list := range m.Series {
+		for _, s := range list {
+			if len(s.Points) > 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // later reports whether there is anything behind the range.
 func (m Model) later() bool { return m.Range.Name == "" && m.Range.To.Before(m.Clock.Now) }
 
 func (m Model) field(name, label, entered string, moment time.Time) ui.Input {
-	i := ui.Input{Name: name, Label: label, Type: "datetime-local", Value: entered, Wrong: m.Faults.Of(name)}
-	if i.Value == "" {
-		i.Value = moment.In(m.zone()).Format(local)
+	return MomentField(name, label, entered, m.Faults.Of(name), moment, m.zone())
+}
+
+// MomentField asks for a moment, which ParseMoment reads. entered is what was typed and is wrong; a
+// zero moment leaves the field empty.
+func MomentField(name, label, entered, wrong string, moment time.Time, zone *time.Location) ui.Input {
+	i := ui.Input{Name: name, Label: label, Type: "datetime-local", Value: entered, Wrong: wrong}
+	if entered == "" && !moment.IsZero() {
+		i.Value = moment.In(zone).Format(local)
+	}
+	if _, err := time.Parse(local, i.Value); i.Value != "" && err != nil {
+		i.Type = "" // a browser's field for moments would drop it
 	}
 	return i
 }

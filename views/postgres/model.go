@@ -286,7 +286,7 @@ func (b Backend) application() string {
 }
 
 // Blocker is a session that others wait for, in a tree. Backend is nil for one that is not listed: a
-// prepared transaction, or PostgreSQL's own.
+// prepared transaction (PID 0), or PostgreSQL's own.
 type Blocker struct {
 	PID     int
 	Backend *Backend
@@ -357,9 +357,23 @@ func (t tree) at(pid, parent int) Blocker {
 	return b
 }
 
+// prepared is what PostgreSQL calls the holder of a lock that is a prepared transaction.
+const prepared = 0
+
+func called(pid int) string {
+	if pid == prepared {
+		return "A prepared transaction"
+	}
+	return "pid " + strconv.Itoa(pid)
+}
+
 func pids(list []int) string {
 	var out []string
 	for _, pid := range list {
+		if pid == prepared {
+			out = append(out, "a prepared transaction")
+			continue
+		}
 		out = append(out, strconv.Itoa(pid))
 	}
 	return strings.Join(out, ", ")

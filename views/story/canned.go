@@ -128,7 +128,7 @@ func Incident() incident.Model {
 		Notifications: []incident.Notification{
 			{Channel: "slack", Reason: "first", State: "sent", Attempts: 1, CreatedAt: ago(251 * time.Second), SentAt: ago(251*time.Second - 340*time.Millisecond)},
 			{Channel: "webhook", Reason: "first", State: "pending", Attempts: 3, CreatedAt: ago(251 * time.Second), Error: "post to the webhook: 503 Service Unavailable"}},
-		Series: series(incident.Around(incidents[0], chaintest.Noon)), Marks: []metric.Mark{marks()[0]}}
+		Series: series(incident.Around(incidents[0], chaintest.Noon))}
 }
 
 // IncidentOver is one that somebody took care of.
@@ -244,6 +244,15 @@ func Sessions() []account.Session {
 	}
 }
 
+// own are the first two, on a person's own page.
+func own() []account.Session {
+	list := Sessions()[:2]
+	for i := range list {
+		list[i].Who = ""
+	}
+	return list
+}
+
 // Tokens are one in every state.
 func Tokens() []account.Token {
 	return []account.Token{
@@ -256,7 +265,7 @@ func Tokens() []account.Token {
 // Profile is an administrator without a second factor.
 func Profile() account.Profile {
 	return account.Profile{Clock: clock, Name: "Ada Lovelace", Email: "ada@example.org", Role: layout.Administrator,
-		Sessions: account.Sessions{List: Sessions()[:2]}, Tokens: account.Tokens{List: Tokens()}}
+		Sessions: account.Sessions{List: own()}, Tokens: account.Tokens{List: Tokens()}}
 }
 
 // ProfileAway is a viewer while PostgreSQL is away.

@@ -59,8 +59,8 @@ func Shots() []Shot {
 
 		{"account", "Account", layout.Account, false, account.Content(Profile())},
 		{"account-viewer", "Account of a viewer, while PostgreSQL is away", layout.Account, false, account.Content(ProfileAway())},
-		{"account-password", "Change the password", layout.Account, false, account.PasswordForm(account.Password{Faults: ui.Faults{{Field: "old", Message: "That is not your password."}}})},
-		{"account-begin", "Set up a second factor", layout.Account, false, account.ProofForm(account.Proof{Step: account.Begin})},
+		{"account-password", "Change the password", layout.Account, false, account.PasswordForm(account.Password{Email: "ada@example.org", Faults: ui.Faults{{Field: "old", Message: "That is not your password."}}})},
+		{"account-begin", "Set up a second factor", layout.Account, false, account.ProofForm(account.Proof{Step: account.Begin, Email: "ada@example.org"})},
 		{"account-enrol", "The second factor's secret", layout.Account, false, account.EnrolmentForm(Enrolment())},
 		{"account-enrol-again", "A wrong first code", layout.Account, false, account.EnrolmentForm(account.Enrolment{Faults: ui.Faults{{Field: "code", Message: "This code is wrong, or was used before."}}})},
 		{"account-codes", "Recovery codes", layout.Account, false, account.CodesShown(account.Codes{Codes: []string{"k7mq-2f9d", "x4np-81ab", "w2rt-66yz", "h9kc-03vd", "m5sa-77pe", "b8uj-14qf", "t3xg-92rm", "c6yl-58nh"}})},

@@ -14,7 +14,7 @@ const stillWidth, stillHeight, stillPoints = 300.0, 100.0, 150
 // dashes tell the lines of a chart apart without colour, as the script's do.
 var dashes = []string{"", "8 4", "2 3", "10 3 2 3", "5 5"}
 
-func dash(i int) string { return dashes[i%len(dashes)] }
+func dash(i int) string { return dashes[(i+i/len(tones))%len(dashes)] }
 
 // top is where the axis of a chart ends.
 func (c Chart) top() float64 {

@@ -28,3 +28,19 @@ const welcome = `# Every field, type and argument is described: see the document
 createRoot(document.getElementById('explorer')).render(
   createElement(GraphiQL, { fetcher, defaultQuery: welcome, defaultEditorToolsVisibility: true }),
 );
+
+// The editors of this GraphiQL have no names for those who cannot see them, and what they scroll cannot
+// be reached by keyboard.
+const names = { 'graphiql-query-editor': 'Query', 'graphiql-response': 'Response' };
+const nameEditors = () => {
+  for (const editor of document.querySelectorAll('.CodeMirror')) {
+    const part = Object.keys(names).find((c) => editor.closest('.' + c));
+    const tab = document.querySelector('.graphiql-editor-tools button.active');
+    const name = names[part] ?? tab?.textContent ?? 'Variables';
+    const field = editor.querySelector('textarea');
+    if (field.ariaLabel !== name) field.ariaLabel = name;
+    const lines = editor.querySelector('.CodeMirror-scroll');
+    if (lines.tabIndex !== 0) lines.tabIndex = 0;
+  }
+};
+new MutationObserver(nameEditors).observe(document.getElementById('explorer'), { childList: true, subtree: true });

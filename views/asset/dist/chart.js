@@ -74,7 +74,7 @@ var uPlot=function(){"use strict";const l="u-off",e="u-label",t="width",n="heigh
       series: [
         { value: (u, t) => (t == null ? "–" : uPlot.tzDate(new Date(t * 1000), data.zone).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" })) },
         ...data.lines.map((l, i) => ({
-          label: l.label, stroke: token(tones[i % tones.length]), width: 1.5, dash: dashes[i % dashes.length],
+          label: l.label, stroke: token(tones[i % tones.length]), width: 1.5, dash: dashes[(i + Math.floor(i / tones.length)) % dashes.length],
           points: { show: false }, value: (u, v) => (v == null ? "–" : write(v)),
         })),
       ],
