@@ -35,7 +35,7 @@ func awkward(typ *ast.Type) []any {
 			id(noun.PoolerKind, "pgb1"), id(noun.PoolerKind, "\xff"), id("", ""), id("Nothing", "1"), cursor("Incident:"), "====", 7, true}
 		return append(ids, words...)
 	case "String":
-		return append(words, cursor("Incident@1:"+newID()), cursor("Incident@9223372036854775807:"+newID()), cursor("User@-1:1"), cursor("\xff\xfe"), 1, true, []any{"x"}, map[string]any{"x": "y"})
+		return append(words, cursor("Incident@1:"+newID()), cursor("Incident@9223372036854775807:"+newID()), cursor("User@-1:1"), cursor("Incident@1:x"), cursor("AuditEntry@1:x"), cursor("Notification@1:x"), cursor("Silence@1:x"), cursor("\xff\xfe"), 1, true, []any{"x"}, map[string]any{"x": "y"})
 	case "Int":
 		return append(numbers, "1", true, "x")
 	case "Boolean":

@@ -36,7 +36,8 @@ type GapConfig struct {
 	Deadline    time.Duration // 5 s, for an attempt from dial to answer, and for a held query
 }
 
-// grace is what attempts under way get to finish after Stop: the healthy ones need no more.
+// grace is what attempts under way get to finish after Stop: the healthy ones need no more. Where some
+// may wait for longer and be served still, StopWithin says for how long.
 const grace = time.Second
 
 // GapResult is what the clients saw. The JSON keys are stable; times are milliseconds.
@@ -61,7 +62,7 @@ type NewConnections struct {
 	OK         int            `json:"ok"`
 	Failed     int            `json:"failed"`
 	Refused    int            `json:"refused"`    // of Failed: ECONNREFUSED, nobody listened
-	Unfinished int            `json:"unfinished"` // hung when Stop came, and a second later still
+	Unfinished int            `json:"unfinished"` // hung when Stop came, and after its grace still
 	Skipped    int            `json:"skipped"`    // not made: too many hung, or the machine was too busy
 	P50        Millis         `json:"p50_ms"`     // P50, P99 and Slowest are of OK, from when they were due
 	P99        Millis         `json:"p99_ms"`
@@ -74,7 +75,7 @@ type HeldSessions struct {
 	Connections      int            `json:"connections"`
 	Queries          int            `json:"queries"`          // answered
 	Broken           int            `json:"broken"`           // sessions lost, by the error of a query; each connects again
-	Unfinished       int            `json:"unfinished"`       // queries that hung when Stop came, and a second later still
+	Unfinished       int            `json:"unfinished"`       // queries that hung when Stop came, and after its grace still
 	LongestStall     Millis         `json:"longest_stall_ms"` // of one query, answered or not
 	FailedReconnects int            `json:"failed_reconnects"`
 	Errors           map[string]int `json:"errors"` // why Broken and FailedReconnects
@@ -167,7 +168,11 @@ func (l *login) once(ctx context.Context) error {
 
 // Stop ends the measure and returns what it found, within grace and little more. It may be called
 // again, and returns the same.
-func (g *Gap) Stop() GapResult {
+func (g *Gap) Stop() GapResult { return g.StopWithin(grace) }
+
+// StopWithin is Stop for whoever wants to know who hangs for good: it starts nothing any more and
+// waits, at most for as long as it is told, until all that is under way has ended.
+func (g *Gap) StopWithin(grace time.Duration) GapResult {
 	g.once.Do(func() {
 		g.tally.stop(time.Now())
 		close(g.stopping)

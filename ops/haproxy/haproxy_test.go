@@ -328,6 +328,34 @@ func TestANodeOfTwoProcesses(t *testing.T) {
 		}
 	})
 
+	t.Run("ends the sessions of a pooler in maintenance once none to it can be in the making", func(t *testing.T) {
+		order := func(to Admin, names ...string) {
+			t.Helper()
+			for _, name := range names {
+				if err := c.SetServer(ctx, Poolers, name, to); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		order(Drain, "pgb1", "pgb3") // so the session is on pgb2
+		defer order(Ready, "pgb1", "pgb2", "pgb3")
+		conn, err := m.dial(ctx, "tcp", m.inv.VIPEndpoint())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		m.eventually(t, "pgb2 carries the session", func(context.Context) bool { return server(t, "pgb2").Sessions == 1 })
+		began := time.Now()
+		order(Maint, "pgb2")
+		conn.SetReadDeadline(began.Add(10 * time.Second))
+		if _, err := conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) || err == nil {
+			t.Errorf("the session has not ended after %s: %v", time.Since(began), err)
+		}
+		if took := time.Since(began); took <= connectTimeout {
+			t.Errorf("sessions end after %s, when a connection may still be in the making for %s", took, connectTimeout)
+		}
+	})
+
 	t.Run("switches a check off and on", func(t *testing.T) {
 		if err := c.SetHealthCheck(ctx, Poolers, "pgb3", false); err != nil {
 			t.Fatal(err)

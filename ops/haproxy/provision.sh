@@ -50,9 +50,13 @@ configure haproxy: $f is refused, nothing was changed" >&2; exit 1; }
 		echo "configure haproxy: a changed limit of open files holds from the next restart on"
 	fi
 
+	lua=no
+	for f in "$tree"/etc/haproxy/*.lua; do
+		if put "/etc/haproxy/${f##*/}"; then lua=yes; fi
+	done
 	for f in "$tree"/etc/haproxy/*.cfg; do
 		name=${f##*/}
-		changed=no
+		changed=$lua
 		if put "/etc/haproxy/$name"; then changed=yes; fi
 		systemd || continue
 		case $name in

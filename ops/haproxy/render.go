@@ -20,6 +20,11 @@ var sources embed.FS
 
 var templates = template.Must(template.ParseFS(sources, "*.tmpl"))
 
+// lostPooler ends the sessions of a pooler that is gone; the configuration loads it.
+//
+//go:embed lost-pooler.lua
+var lostPooler []byte
+
 // StatsUser is who reads the statistics page and gives orders on it.
 const StatsUser = "weir"
 
@@ -29,6 +34,11 @@ const (
 	fastInterval = 100 * time.Millisecond
 	// hereInterval is between the node's looks at its own /poolers; the template says the same.
 	hereInterval = 250 * time.Millisecond
+	// connectTimeout is for one attempt to reach one pooler.
+	connectTimeout = 2 * time.Second
+	// lostAfter is how long a pooler is DOWN or in maint before its sessions are ended: no connection
+	// to it can be in the making any more, which lost-pooler.lua tells why.
+	lostAfter = connectTimeout + 500*time.Millisecond
 )
 
 // page is what the templates see: one process of one node.
@@ -55,6 +65,8 @@ type page struct {
 	CheckInterval   string
 	CheckTimeout    string
 	FastInterval    string
+	ConnectTimeout  string
+	LostAfter       int // milliseconds
 	BlindFor        string
 	BlindFall       int
 	StartUp         string
@@ -79,6 +91,7 @@ func Render(inv *inventory.Inventory, node inventory.Node, s inventory.Secrets, 
 		// The statistics password stands in it: HAProxy reads it as root, nobody else does.
 		out = append(out, inventory.File{Path: configPath(i), Mode: 0o600, Body: body})
 	}
+	out = append(out, inventory.File{Path: "/etc/haproxy/lost-pooler.lua", Mode: 0o644, Body: lostPooler})
 	rest := []inventory.File{
 		{Path: "/etc/sysctl.d/60-weir.conf", Mode: 0o644},
 		{Path: "/etc/systemd/system/haproxy.service.d/weir.conf", Mode: 0o644},
@@ -117,10 +130,11 @@ func newPage(inv *inventory.Inventory, node inventory.Node, s inventory.Secrets,
 		Socket: "/run/haproxy/admin" + suffix(number) + ".sock", StatsPort: StatsPort(inv, number), StatsConns: statsConns,
 		SessionPort: SessionPort(inv, number), SessionSocket: "weir-sessions" + suffix(number), SessionQuestion: hex.EncodeToString([]byte(sessionQuestion)),
 		MaxConn: per + statsConns, Clients: per, ServerMaxConn: max(1, inv.PgBouncer.MaxClientConn/instances), Threads: threads,
-		CheckInterval: milliseconds(inv.HAProxy.CheckInterval.Duration),
-		CheckTimeout:  milliseconds(inv.HAProxy.CheckTimeout.Duration),
-		FastInterval:  milliseconds(min(fastInterval, inv.HAProxy.CheckInterval.Duration)),
-		BlindFor:      (time.Duration(fall) * hereInterval).String(), BlindFall: fall,
+		CheckInterval:  milliseconds(inv.HAProxy.CheckInterval.Duration),
+		CheckTimeout:   milliseconds(inv.HAProxy.CheckTimeout.Duration),
+		FastInterval:   milliseconds(min(fastInterval, inv.HAProxy.CheckInterval.Duration)),
+		ConnectTimeout: connectTimeout.String(), LostAfter: int(lostAfter.Milliseconds()),
+		BlindFor: (time.Duration(fall) * hereInterval).String(), BlindFall: fall,
 		StartUp: startUp("hc", "pgbouncer"), Ports: reservedPorts(inv, instances),
 	}
 }
