@@ -60,7 +60,7 @@ var buildPrograms = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.Command("go", "build", "-o", dir, "weir/ops/weir", "weir/ops/monitor").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", dir, "weir/ops/weir", "weir/ops/monitor", "weir/server").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build the programs: %w\n%s", err, out)
 	}
@@ -77,18 +77,30 @@ func startWorld(t *testing.T, name string, inv *inventory.Inventory) *world {
 // startWorldWith gives the monitor settings, which may name the switch's own address.
 func startWorldWith(t *testing.T, name string, inv *inventory.Inventory, settings func(gateway string) map[string]string) *world {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Fatal("the lab needs root: make test runs everything through sudo")
-	}
 	if inv == nil {
 		inv = inventory.Default()
+	}
+	gateway, err := lab.Gateway(inv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := startWorldOf(t, name, lab.Config{Inventory: inv, Monitor: settings(gateway.String())})
+	w.gateway = gateway.String()
+	return w
+}
+
+// startWorldOf starts a lab of a configuration; the programs in it are built from this tree.
+func startWorldOf(t *testing.T, name string, cfg lab.Config) *world {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("the lab needs root: make test runs everything through sudo")
 	}
 	l, err := lab.Open(filepath.Join("..", "..", ".lab"), fmt.Sprintf("test-%s-%d", name, os.Getpid()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	clearLeftovers(t, filepath.Dir(l.Dir))
-	say := func(format string, args ...any) { t.Logf(format, args...) }
+	cfg.Bin, cfg.Say = programs(t), func(format string, args ...any) { t.Logf(format, args...) }
 	t.Cleanup(func() {
 		if err := l.Down(context.Background()); err != nil {
 			t.Error(err)
@@ -101,17 +113,10 @@ func startWorldWith(t *testing.T, name string, inv *inventory.Inventory, setting
 			t.Error(err)
 		}
 	})
-	gateway, err := lab.Gateway(inv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := lab.Config{Inventory: inv, Bin: programs(t), Monitor: settings(gateway.String()), Say: say}
 	if _, err := l.Up(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	w := connectWorld(t, l, inv)
-	w.gateway = gateway.String()
-	return w
+	return connectWorld(t, l, cfg.Inventory)
 }
 
 // clearLeftovers removes the labs of test programs that were killed before they could.

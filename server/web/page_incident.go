@@ -37,13 +37,50 @@ func (w *Web) incidents(a *asked) (made, error) {
 		return made{}, err
 	}
 	q := a.URL.Query()
-	m := incident.ListModel{Clock: a.clock, Now: incident.Now(a.view()), Filter: incident.ParseFilter(q, a.clock)}
+	m := incident.ListModel{Clock: a.clock, Now: w.openNow(a), Filter: incident.ParseFilter(q, a.clock)}
 	inv := w.Deps.Inventory
 	m.Hosts = slices.Concat(inv.HAProxy.NodeNames(), inv.PgBouncer.PoolerNames(), []string{inv.Postgres.Name, inv.Monitor.Name})
 	if !a.stream { // it is no part of what the stream sends
 		m.Missing = a.missing(w.pastIncidents(a, &m, q))
 	}
 	return made{title: "Incidents", section: layout.Incidents, content: incident.List(m), fragments: m.Fragments()}, nil
+}
+
+// openNow is what is open as the console sees it, with what only the monitor's rows know of it: who is at
+// it, and how often it came back. Without PostgreSQL it is the console's word alone.
+func (w *Web) openNow(a *asked) []incident.Incident {
+	list := incident.Now(a.view())
+	if _, away := a.away(); away || len(list) == 0 {
+		return list
+	}
+	rows, err := shared(a.frame, "rows of open incidents", func() (map[string]incident.Incident, error) { return w.openRows(a) })
+	if err != nil {
+		return list
+	}
+	for n := range list {
+		i := &list[n]
+		if row, ok := rows[i.Cause]; ok {
+			i.ID, i.OpenedAt, i.Flaps = row.ID, row.OpenedAt, row.Flaps
+			i.AcknowledgedAt, i.AcknowledgedBy, i.AcknowledgedReason = row.AcknowledgedAt, row.AcknowledgedBy, row.AcknowledgedReason
+		}
+	}
+	return list
+}
+
+// openRows are the open incidents by cause: there is one of each.
+func (w *Web) openRows(a *asked) (map[string]incident.Incident, error) {
+	ctx, cancel := context.WithTimeout(a.Context(), historyLimit)
+	defer cancel()
+	open, most := true, noun.MaxPage
+	page, err := w.Query.Incidents(ctx, &open, nil, nil, nil, nil, nil, &most, nil, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	rows := map[string]incident.Incident{}
+	for _, e := range page.Edges {
+		rows[e.Node.Cause] = incidentOf(e.Node.Incident)
+	}
+	return rows, nil
 }
 
 func (w *Web) pastIncidents(a *asked, m *incident.ListModel, q url.Values) error {

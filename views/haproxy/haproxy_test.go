@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	ops "weir/ops/haproxy"
 	"weir/views/chain/chaintest"
 	"weir/views/golden"
 	"weir/views/haproxy"
@@ -43,4 +44,12 @@ func TestTheVIPIsMovedFromWhereItIs(t *testing.T) {
 		Effects: []string{"The 1834 clients of haproxy1 are disconnected and connect again through haproxy2."}}.Confirm())
 	golden.HTML(t, "confirm", form)
 	golden.Plain(t, form)
+}
+
+func TestWhatTwoProcessesOfANodeSawIsOneTime(t *testing.T) {
+	c := chaintest.Healthy().Says("pgb2", func(r *ops.Row) { r.CheckDowns, r.Downs = 12, []int64{6, 6} })
+	html := golden.Render(t, haproxy.Content(haproxy.Model{View: c.View()}))
+	if strings.Contains(html, "12 times") || !strings.Contains(html, "6 times") {
+		t.Error("each process counts for itself")
+	}
 }

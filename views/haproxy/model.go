@@ -206,7 +206,7 @@ func serverLines(v chain.View, pooler string) []line {
 		fact("Sent elsewhere", false, nodes, number(func(n fleet.Node) string { r, _ := n.Server(pooler); return ui.Count(r.Redispatches) })),
 		fact("Went DOWN", false, nodes, number(func(n fleet.Node) string {
 			r, _ := n.Server(pooler)
-			return ui.Counted(r.CheckDowns, "time") + ", " + ui.Span(r.Downtime)
+			return ui.Counted(downs(r.CheckDowns, r.Downs), "time") + ", " + ui.Span(r.Downtime)
 		})),
 	}
 }
@@ -262,4 +262,12 @@ func (o Order) Confirm() ui.Confirm {
 	c.Title, c.Submit, c.Busy = "Release "+o.Node+"?", "Release "+o.Node, "Releasing …"
 	c.Say = o.Node + " may hold the VIP again. It is not moved back: that would disconnect everybody once more."
 	return c
+}
+
+// downs is how often a pooler went DOWN: each process of a node counts for itself what is one time.
+func downs(all int64, each []int64) int64 {
+	if len(each) == 0 {
+		return all
+	}
+	return slices.Max(each)
 }
