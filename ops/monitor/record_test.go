@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"weir/ops/incident"
+	"weir/ops/slack"
 	"weir/queries"
 	"weir/sql"
 )
@@ -228,5 +230,33 @@ func TestSilencesAndAcknowledgementsAreReadAndOutliveARestartWithoutPostgreSQL(t
 	}
 	if !got.Acknowledged[id] {
 		t.Errorf("acknowledged %v", got.Acknowledged)
+	}
+}
+
+func TestATestMessageThatSomebodyAskedForIsSentOnceAndItsRowSaysWhatBecameOfIt(t *testing.T) {
+	l := newLedger(t)
+	try(t, l.write(l.ctx))
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	try(t, query.NotificationTestAdd(l.ctx, l.pool, queries.NotificationTestAddParams{ID: newID(), Channel: "slack", CreatedAt: at.Add(-2 * testWait)}))
+	id := newID()
+	try(t, query.NotificationTestAdd(l.ctx, l.pool, queries.NotificationTestAddParams{ID: id, Channel: "slack", CreatedAt: at}))
+	var sent []string
+	w := &wishes{path: filepath.Join(t.TempDir(), "wishes.json"), db: l.pool, log: quiet(), test: func(id, channel string, _ time.Time) error {
+		sent = append(sent, channel+" "+id)
+		return nil
+	}}
+	try(t, w.open())
+	for range 2 {
+		try(t, w.read(l.ctx))
+	}
+	if want := []string{"slack " + id}; !slices.Equal(sent, want) {
+		t.Errorf("sent %v, want %v: the old one is waited for by nobody", sent, want)
+	}
+	d := slack.Delivery{Entry: slack.Entry{ID: id, Reason: slack.Test, At: at, Attempts: 1}, Channel: "slack", State: "sent", SentAt: at.Add(time.Second)}
+	d.Incident.ID = id
+	try(t, query.NotificationSave(l.ctx, l.pool, *notification(d)))
+	row, err := query.NotificationGet(l.ctx, l.pool, id)
+	if try(t, err); row.State != "sent" || row.IncidentID != nil {
+		t.Errorf("%+v", row)
 	}
 }

@@ -351,3 +351,25 @@ func TestWhatCannotBeKeptIsNotTaken(t *testing.T) {
 		t.Errorf("error %v, %d waiting", err, waiting)
 	}
 }
+
+func TestATestMessageGoesToItsChannelAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t, Settings{SlackBotToken: botToken, SlackChannel: "#ops", AlertWebhookURL: alertURL})
+		for range 2 { // the same one twice is one message
+			if err := o.Test("row-1", "slack", time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o.run(time.Minute)
+		expect(t, "accepted", o.fake.seen, []string{"chat.postMessage  INFO: Test message"})
+		expect(t, "deliveries", o.deliveries, []string{"test/row-1 pending ", "test/row-1 sent "})
+	})
+}
+
+func TestATestMessageToAChannelThatIsNotSetUpFailsAndSaysSo(t *testing.T) {
+	o := newOffice(t, byBot)
+	if err := o.Test("row-1", "webhook", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "deliveries", o.deliveries, []string{"test/row-1 failed not set up: the monitor has no address for it"})
+}

@@ -306,5 +306,6 @@ func (w *Web) errorPage(rw http.ResponseWriter, r *http.Request, status int, f f
 	case fault.NotFound:
 		m.content = ui.Blank(ui.Unknown, f.Message)
 	}
+	m.content = ui.Titled(m.title, m.content)
 	w.show(rw, a, m)
 }

@@ -197,7 +197,10 @@ func (w *Web) incident(a *asked) (made, error) {
 	defer cancel()
 	m := incident.Model{Clock: a.clock, Operates: a.operates(), Incident: incident.Incident{ID: a.PathValue("id"), Title: "Incident"}}
 	found, err := w.find(ctx, a, a.PathValue("id"))
-	if fault.CodeOf(err) == fault.NotFound || fault.CodeOf(err) == fault.Invalid {
+	switch fault.CodeOf(err) {
+	case fault.NotFound:
+		return made{}, err // it may not be written down yet
+	case fault.Invalid:
 		return made{}, fault.Errorf(fault.NotFound, "There is no such incident.")
 	}
 	if err == nil && found.Incident.ID != a.PathValue("id") { // the console's own id lasts as long as the incident is open

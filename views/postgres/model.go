@@ -173,7 +173,7 @@ const xidLimit = 1 << 31
 // xids is the gauge of transaction numbers, with the limits of the findings: vacuum_failsafe_age is
 // at three quarters.
 func xids(v chain.View) ui.Gauge {
-	return ui.Gauge{Label: "oldest transaction number", Value: v.Snapshot.Postgres.Probe.Value.OldestXIDAge, Limit: xidLimit, Warn: 46, Alarm: 74}
+	return ui.Gauge{Label: "oldest xid", Value: v.Snapshot.Postgres.Probe.Value.OldestXIDAge, Limit: xidLimit, Warn: 46, Alarm: 74}
 }
 
 func total(v chain.View) (sum int64) {
