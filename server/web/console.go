@@ -65,6 +65,7 @@ func (w *Web) pages(signed func(http.Handler) http.Handler) {
 	w.configPages(see)
 	w.accountPages(see, do)
 	w.adminPages(see, do, signed)
+	w.storyPages(see)
 	w.mux.Handle("GET /events", signed(w.streams.carry(http.HandlerFunc(w.events))))
 	do("/preferences", w.preferences)
 }

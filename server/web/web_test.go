@@ -369,3 +369,20 @@ func TestAStreamThatDoesNotEndIsNotWaitedForForEver(t *testing.T) {
 		t.Error("nothing is said of it")
 	}
 }
+
+func TestTheStoryIsOnlyInProgramsThatWereBuiltByHand(t *testing.T) {
+	s := newSite(t, nil)
+	byHand := s.Web.Deps
+	byHand.Version, byHand.Metrics = development, prometheus.NewRegistry()
+	drawn, err := New(byHand)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for w, want := range map[*Web]int{s.Web: http.StatusNotFound, drawn: http.StatusSeeOther} { // to the sign-in
+		r := httptest.NewRecorder()
+		w.Handler().ServeHTTP(r, httptest.NewRequest("GET", "/story", nil))
+		if r.Code != want {
+			t.Errorf("version %s: %d, want %d", w.Version, r.Code, want)
+		}
+	}
+}

@@ -205,7 +205,7 @@ func (m ListModel) fields() []ui.Input {
 		hosts = append(hosts, ui.Option{Value: h, Label: h})
 	}
 	return []ui.Input{
-		choice("state", "State", f.State, "open and over", ui.Option{Value: "open", Label: "open"}, ui.Option{Value: "over", Label: "over"}),
+		choice("state", "State", f.State, "all", ui.Option{Value: "open", Label: "open"}, ui.Option{Value: "over", Label: "over"}),
 		choice("severity", "Severity", string(f.Severity), "any", ui.Option{Value: "critical", Label: "critical"}, ui.Option{Value: "warning", Label: "warning"}, ui.Option{Value: "info", Label: "info"}),
 		choice("kind", "Kind", string(f.Kind), "any", kinds...),
 		choice("host", "Host", f.Host, "any", hosts...),
