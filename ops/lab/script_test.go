@@ -121,9 +121,27 @@ func (w *world) mend() {
 			err = errors.Join(err, w.lab.Order(ctx, "thaw", p.Host, p.Name, false))
 		}
 	}
+	err = errors.Join(err, w.takeBack(ctx))
 	if err != nil {
 		w.t.Errorf("mend the chain after a script: %v", err)
 	}
+}
+
+// takeBack ends an operator's orders that are left.
+func (w *world) takeBack(ctx context.Context) (err error) {
+	for _, n := range w.inv.HAProxy.Nodes {
+		c := w.parts.Nodes[n.Name]
+		stats, statsErr := c.Stats(ctx)
+		if statsErr != nil {
+			continue // a node that is still on its way has no orders either
+		}
+		for _, p := range w.inv.PgBouncer.Poolers {
+			if row, ok := stats.Find(haproxy.Poolers, p.Name); ok && row.Admin != haproxy.Ready {
+				err = errors.Join(err, c.SetServer(ctx, haproxy.Poolers, p.Name, haproxy.Ready))
+			}
+		}
+	}
+	return err
 }
 
 // verbs are the words of the scripts.
