@@ -28,6 +28,7 @@ import (
 	"weir/ops/haproxy"
 	"weir/ops/pgbouncer"
 	"weir/ops/runbook"
+	"weir/queries"
 	"weir/server/session"
 	"weir/server/web"
 	"weir/sql"
@@ -181,7 +182,7 @@ func (s *server) openWeb() (err error) {
 		pools[name] = c
 	}
 	api := graph.New(graph.Deps{Inventory: s.settings.inventory, Files: s.settings.files, Fleet: s.hub, DB: s.pool, Runbook: s.runbook,
-		Accounts: s.sessions, Viewer: viewer, Check: s.sessions.Check, Statistics: graph.Monitor{DB: s.look}, Pools: pools,
+		Accounts: s.accounts(), Viewer: viewer, Check: s.sessions.Check, Statistics: graph.Monitor{DB: s.look}, Pools: pools,
 		Edge: haproxy.NewEdge(s.settings.inventory, s.processes(), s.dial), Incidents: s.watch, Origins: hosts(s.settings), Now: time.Now, Log: s.log})
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -197,6 +198,12 @@ func (s *server) openWeb() (err error) {
 		WriteTimeout: 75 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: graph.MaxBody + 64<<10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
 	return nil
+}
+
+// accounts are those of the API, which also mails one-time links where it can.
+func (s *server) accounts() graph.Accounts {
+	return mailing{Manager: s.sessions, mail: s.settings.mail, public: s.settings.public, log: s.log,
+		user: func(ctx context.Context, id int64) (queries.User, error) { return query.UserGet(ctx, s.pool, id) }}
 }
 
 func (s *server) monitorURL() string {

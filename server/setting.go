@@ -28,6 +28,7 @@ type settings struct {
 	proxies   []netip.Prefix // whose X-Forwarded-For is believed
 	stats     *url.URL       // where people find HAProxy's statistics page; nil is the VIP's own
 	database  *pgxpool.Config
+	mail      *mailer // nil: links are only shown to who made them
 }
 
 // known are the variables that begin with WEIR_. Any other is a mistake: most likely one of these,
@@ -67,6 +68,8 @@ func readSettings(environ []string) (settings, error) {
 	s.origins, err = readOrigins(get("CORS_ORIGIN"))
 	note(err)
 	s.proxies, err = readProxies(get("WEIR_TRUSTED_PROXIES"))
+	note(err)
+	s.mail, err = readMail(get("SMTP_URL"))
 	note(err)
 	if s.inventory != nil {
 		note(s.fill(get("DATABASE_URL"), get("POSTGRES_PASSWORD")))
