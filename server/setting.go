@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,7 +51,7 @@ func readSettings(environ []string) (settings, error) {
 	note := func(err error) { errs = append(errs, err) }
 
 	var err error
-	s.inventory, err = readInventory(get(inventory.Env))
+	s.inventory, err = inventory.Read(get(inventory.Env))
 	note(err)
 	s.secrets, err = readSecrets(get("WEIR_SECRETS"))
 	note(err)
@@ -105,17 +104,6 @@ func unknown(environ []string) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func readInventory(path string) (*inventory.Inventory, error) {
-	if path == "" {
-		return inventory.Default(), nil
-	}
-	body, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read inventory: %w", err)
-	}
-	return inventory.Parse(path, body)
 }
 
 func readSecrets(dir string) (inventory.Secrets, error) {

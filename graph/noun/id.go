@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"weir/ops/fault"
+	"weir/ops/runbook"
 )
 
 // Kind of a thing with an id: the name of its type in the schema.
@@ -43,7 +44,7 @@ func ParseID(id string) (Kind, string, error) {
 // Key is what a thing of this kind is called in its table. field is the argument that has the id.
 func Key(field string, kind Kind, id string) (string, error) {
 	k, key, err := ParseID(id)
-	if err != nil || k != kind || uuidKinds[kind] && !isUUID(key) {
+	if err != nil || k != kind || uuidKinds[kind] && !runbook.IsUUID(key) {
 		return "", fault.Field(field, "That is no id of a thing of the kind %s.", kind)
 	}
 	return key, nil
@@ -63,19 +64,6 @@ func Number(field string, kind Kind, id string) (int64, error) {
 }
 
 var uuidKinds = map[Kind]bool{IncidentKind: true, NotificationKind: true, AuditKind: true}
-
-func isUUID(text string) bool {
-	if len(text) != 36 {
-		return false
-	}
-	for i, c := range []byte(text) {
-		dash := i == 8 || i == 13 || i == 18 || i == 23
-		if dash != (c == '-') || !dash && !strings.ContainsRune("0123456789abcdefABCDEF", rune(c)) {
-			return false
-		}
-	}
-	return true
-}
 
 // Node is anything with an id.
 type Node interface{ IsNode() }

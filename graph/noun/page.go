@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"weir/ops/fault"
+	"weir/ops/runbook"
 )
 
 // Connection is one page of a list.
@@ -147,7 +148,7 @@ func cursor[K int64 | string](field string, kind Kind, text *string) (*time.Time
 		}
 		key = n
 	case string:
-		if !isUUID(name) {
+		if !runbook.IsUUID(name) {
 			return nil, nil, wrong
 		}
 		key = name

@@ -119,13 +119,13 @@ func (e *examination) numbers() {
 			fmt.Sprintf("%d of %d connections, %d of them past the poolers, which leave room for %d", p.Connections, p.MaxConnections, others, room),
 			"Find who connects past the poolers: `SELECT usename, client_addr, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC`.")
 	}
-	if p.LongestXact >= transactionLimit {
+	if p.LongestXact >= TransactionLimit {
 		gauge(TransactionLong, Warning, "Transaction open for over 5 min",
 			"It holds its locks and one server connection, and keeps vacuum from cleaning up.",
 			fmt.Sprintf("backend %d, open for %s", p.LongestXactPID, Span(p.LongestXact)),
 			fmt.Sprintf("`SELECT query FROM pg_stat_activity WHERE pid = %d`; to end it, `SELECT pg_terminate_backend(%[1]d)`.", p.LongestXactPID))
 	}
-	if p.LongestIdleInXact >= idleLimit {
+	if p.LongestIdleInXact >= IdleLimit {
 		gauge(TransactionIdle, Warning, "Session idle in transaction",
 			fmt.Sprintf("%s a server connection and its locks while doing nothing; %s blocked.", either(p.IdleInTransaction == 1, "It holds", "Each holds"), count(p.Blocked, "session")),
 			fmt.Sprintf("%s idle in a transaction, the longest for %s", count(p.IdleInTransaction, "session"), Span(p.LongestIdleInXact)),
@@ -173,16 +173,16 @@ func (e *examination) waiting() {
 		_, waiting, wait := p.View.Value.Clients()
 		clients += waiting
 		longest = max(longest, wait)
-		if wait >= waitWarning {
+		if wait >= WaitWarning {
 			unsure = unsure && p.View.Err != nil
 			lines = append(lines, fmt.Sprintf("%s: %s waiting, the longest for %s", p.Name, count(int(waiting), "client"), Span(wait)))
 		}
 	}
-	if longest < waitWarning {
+	if longest < WaitWarning {
 		return
 	}
 	severity := Warning
-	if longest >= waitCritical {
+	if longest >= WaitCritical {
 		severity = Critical
 	}
 	e.add(Finding{

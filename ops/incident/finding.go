@@ -88,11 +88,11 @@ var loudness = map[Severity]int{Info: 1, Warning: 2, Critical: 3}
 
 // Limits beyond which a number is a finding. What a limit means for clients stands in the finding.
 const (
-	waitWarning, waitCritical     = 5 * time.Second, 15 * time.Second
+	WaitWarning, WaitCritical     = 5 * time.Second, 15 * time.Second
 	placesWarning, placesCritical = 80, 95 // per cent of the client places of serving poolers
 	connectionsWarning            = 80     // per cent of max_connections
-	transactionLimit              = 5 * time.Minute
-	idleLimit                     = time.Minute                  // idle in a transaction
+	TransactionLimit              = 5 * time.Minute
+	IdleLimit                     = time.Minute                  // idle in a transaction
 	pauseLimit                    = 105 * time.Second            // an ordered pause ends by itself after 100 s; PgBouncer disconnects clients at 120 s
 	xidWarning, xidCritical       = 1_000_000_000, 1_600_000_000 // of 2^31; at the latter vacuum drops everything else (vacuum_failsafe_age, PostgreSQL 14)
 

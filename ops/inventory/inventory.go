@@ -143,10 +143,12 @@ func typeError(n *yaml.Node, format string, args ...any) error {
 // Source names where Load reads from: the file that WEIR_INVENTORY names, or "" for the default.
 func Source() string { return os.Getenv(Env) }
 
-// Load reads the inventory that WEIR_INVENTORY names, or the embedded default. The error is a
-// Problems value when the file was read and is wrong.
-func Load() (*Inventory, error) {
-	path := Source()
+// Load reads the inventory that WEIR_INVENTORY names, or the embedded default.
+func Load() (*Inventory, error) { return Read(Source()) }
+
+// Read reads the inventory of a path; of "" it is the embedded default. The error is a Problems value
+// when the file was read and is wrong.
+func Read(path string) (*Inventory, error) {
 	if path == "" {
 		return Parse("default inventory", defaultYAML)
 	}

@@ -149,13 +149,14 @@ func aBackend(o Order, _ *inventory.Inventory) error {
 }
 
 func anIncident(o Order, _ *inventory.Inventory) error {
-	if !isUUID(o.Incident) {
+	if !IsUUID(o.Incident) {
 		return fault.Field("incident", "That is no id of an incident.")
 	}
 	return nil
 }
 
-func isUUID(text string) bool {
+// IsUUID reports whether a text is a UUID in its usual form, as PostgreSQL and the API have them.
+func IsUUID(text string) bool {
 	if len(text) != 36 {
 		return false
 	}

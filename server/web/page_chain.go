@@ -267,12 +267,7 @@ func nodeOrder(a *asked) (order, error) {
 	if !ok {
 		return order{}, errNoPage
 	}
-	peer := ""
-	for _, name := range a.web.Deps.Inventory.HAProxy.NodeNames() {
-		if name != node {
-			peer = name
-		}
-	}
+	peer := a.web.Deps.Inventory.HAProxy.Peer(node).Name
 	return order{give: give, section: layout.HAProxy, done: fmt.Sprintf("Done: %s %s", verb, node), confirm: func(c came) ui.Confirm {
 		return haproxy.Order{Verb: verb, Node: node, Peer: peer, Reason: reason, Effects: c.effects, Refused: c.refused, Failed: c.failed,
 			Faults: c.faults, Checked: a.clock.Now, Clock: a.clock}.Confirm()

@@ -490,3 +490,26 @@ func Reason(err error) string {
 	}
 	return incident.Because(err)
 }
+
+// Waiting is how loud it is that so many clients wait, by the findings' own limits.
+func Waiting(n int64, longest time.Duration) ui.State {
+	switch {
+	case n > 0 && longest >= incident.WaitCritical:
+		return ui.Critical
+	case n > 0 && longest >= incident.WaitWarning:
+		return ui.Warning
+	}
+	return ui.OK
+}
+
+// LongXact is how loud the age of a transaction is, IdleXact how long one of its sessions has been idle
+// in it, by the same limits.
+func LongXact(d time.Duration) ui.State { return past(d, incident.TransactionLimit) }
+func IdleXact(d time.Duration) ui.State { return past(d, incident.IdleLimit) }
+
+func past(d, limit time.Duration) ui.State {
+	if d >= limit {
+		return ui.Warning
+	}
+	return ui.OK
+}

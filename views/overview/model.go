@@ -128,17 +128,6 @@ func xacts(s *fleet.Snapshot) float64 {
 	return sum
 }
 
-// waits is how loud waiting clients are.
-func waits(n int64, longest time.Duration) ui.State {
-	switch {
-	case n > 0 && longest >= 15*time.Second:
-		return ui.Critical
-	case n > 0 && longest >= 5*time.Second:
-		return ui.Warning
-	}
-	return ui.OK
-}
-
 // wire is one line of the drawing between two hops; y in per cent.
 type wire struct {
 	From, To string
@@ -230,7 +219,7 @@ func loudestWait(v chain.View) ui.State {
 	for _, p := range v.Snapshot.Poolers {
 		if p.View.OK() {
 			_, n, longest := p.View.Value.Clients()
-			state = ui.Louder(state, waits(n, longest))
+			state = ui.Louder(state, chain.Waiting(n, longest))
 		}
 	}
 	return state
@@ -249,13 +238,6 @@ func fewer(n fleet.Node) ui.State {
 	case s.PoolersTotal > 0 && s.Poolers == 0:
 		return ui.Critical
 	case s.Poolers < s.PoolersTotal:
-		return ui.Warning
-	}
-	return ui.OK
-}
-
-func long(d, limit time.Duration) ui.State {
-	if d >= limit {
 		return ui.Warning
 	}
 	return ui.OK

@@ -232,14 +232,3 @@ func sentence(s string) string {
 	}
 	return s
 }
-
-// waiting is how loud waiting clients are.
-func waiting(n int64, longest time.Duration) ui.State {
-	switch {
-	case n > 0 && longest >= 15*time.Second:
-		return ui.Critical
-	case n > 0 && longest >= 5*time.Second:
-		return ui.Warning
-	}
-	return ui.OK
-}

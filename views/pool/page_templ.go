@@ -326,7 +326,7 @@ func row(v chain.View, p fleet.Pooler) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if s := waiting(wait, longest); s != ui.OK {
+			if s := chain.Waiting(wait, longest); s != ui.OK {
 				templ_7745c5c3_Err = ui.Badge(s, ui.Count(wait)+", "+ui.Span(longest)).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -880,11 +880,11 @@ func now(m Model) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.LoudFigure(waiting(wait, longest), "waiting", ui.Count(wait), "").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.LoudFigure(chain.Waiting(wait, longest), "waiting", ui.Count(wait), "").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.LoudFigure(waiting(wait, longest), "longest wait", ui.Took(longest), "").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.LoudFigure(chain.Waiting(wait, longest), "longest wait", ui.Took(longest), "").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -1285,7 +1285,7 @@ func pools(p fleet.Pooler) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				if s := waiting(q.Waiting, q.MaxWait); s != ui.OK {
+				if s := chain.Waiting(q.Waiting, q.MaxWait); s != ui.OK {
 					templ_7745c5c3_Err = ui.Badge(s, ui.Count(q.Waiting)).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err

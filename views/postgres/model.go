@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/ops/incident"
 	"weir/views/chain"
 	"weir/views/layout"
 	"weir/views/ui"
@@ -183,14 +184,6 @@ func total(v chain.View) (sum int64) {
 	return sum
 }
 
-// longXact is how loud the age of a transaction is.
-func longXact(d time.Duration) ui.State {
-	if d >= 5*time.Minute {
-		return ui.Warning
-	}
-	return ui.OK
-}
-
 // shown is how many sessions are listed at most.
 const shown = 200
 
@@ -223,7 +216,7 @@ func (b Backend) Look(now time.Time) ui.State {
 	case len(b.BlockedBy) > 0:
 		return ui.Warning
 	case b.State == IdleInXact || b.State == FailedInXact:
-		if now.Sub(b.StateSince) >= time.Minute {
+		if now.Sub(b.StateSince) >= incident.IdleLimit {
 			return ui.Warning
 		}
 		return ui.Unknown
@@ -424,13 +417,6 @@ func (a Act) Confirm() ui.Confirm {
 	c.Title, c.Submit, c.Busy = "Terminate "+who+"?", "Terminate the session", "Terminating …"
 	c.Say = "The session ends, its transaction is rolled back, and its client is disconnected."
 	return c
-}
-
-func loudIdle(longest time.Duration) ui.State {
-	if longest >= time.Minute {
-		return ui.Warning
-	}
-	return ui.OK
 }
 
 func loudBlocked(n int) ui.State {

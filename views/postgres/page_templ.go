@@ -500,7 +500,7 @@ func ages(m Model) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = ui.LoudFigure(longXact(o.Value.LongestXact), "oldest open", ui.Took(o.Value.LongestXact), "").Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.LoudFigure(chain.LongXact(o.Value.LongestXact), "oldest open", ui.Took(o.Value.LongestXact), "").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -513,12 +513,12 @@ func ages(m Model) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = ui.LoudFigure(loudIdle(o.Value.LongestIdleInXact), "idle in one", strconv.Itoa(o.Value.IdleInTransaction), "").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.LoudFigure(chain.IdleXact(o.Value.LongestIdleInXact), "idle in one", strconv.Itoa(o.Value.IdleInTransaction), "").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 			if o.Value.IdleInTransaction > 0 {
-				templ_7745c5c3_Err = ui.LoudFigure(loudIdle(o.Value.LongestIdleInXact), "idle for", ui.Took(o.Value.LongestIdleInXact), "").Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.LoudFigure(chain.IdleXact(o.Value.LongestIdleInXact), "idle for", ui.Took(o.Value.LongestIdleInXact), "").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
