@@ -5,6 +5,8 @@ import (
 	"html"
 	"net/http"
 
+	"github.com/a-h/templ"
+
 	"weir/server/session"
 	viewasset "weir/views/asset"
 )
@@ -16,7 +18,9 @@ func (w *Web) explorer(rw http.ResponseWriter, r *http.Request) {
 		w.Answer(rw, r, err)
 		return
 	}
+	nonce := templ.GetNonce(r.Context())
 	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	rw.Header().Set("Content-Security-Policy", policy(nonce)) // its editor makes HTML of text
 	fmt.Fprintf(rw, `<!doctype html>
 <html lang="en">
 <head>
@@ -25,9 +29,9 @@ func (w *Web) explorer(rw http.ResponseWriter, r *http.Request) {
 <title>API explorer · Weir</title>
 <link rel="icon" type="image/svg+xml" href="%s">
 <link rel="stylesheet" href="%s">
-<script type="module" src="%s"></script>
+<script type="module" src="%s" nonce="%s"></script>
 </head>
 <body><div id="explorer"></div><noscript>The explorer needs JavaScript; the API does not.</noscript></body>
 </html>
-`, viewasset.Path("icon.svg"), html.EscapeString(w.assets.url("explorer.css")), html.EscapeString(w.assets.url("explorer.js")))
+`, viewasset.Path("icon.svg"), html.EscapeString(w.assets.url("explorer.css")), html.EscapeString(w.assets.url("explorer.js")), nonce)
 }

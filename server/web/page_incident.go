@@ -232,14 +232,14 @@ func (w *Web) told(ctx context.Context, a *asked, m *incident.Model, i noun.Inci
 		m.Notifications = append(m.Notifications, incident.Notification{Channel: n.Channel, Reason: n.Reason, State: n.State, Attempts: int(n.Attempts),
 			CreatedAt: n.CreatedAt, SentAt: or(n.SentAt), Error: n.Error})
 	}
-	if a.stream { // charts are no part of what the stream sends
-		return nil
-	}
-	r := incident.Around(m.Incident, a.clock.Now)
-	if m.Series, err = w.series(ctx, incident.Numbers(m.Incident.Kind()), r); err != nil {
+	r := incident.Around(m.Incident, m.Clock.Now)
+	m.Range, m.Series, err = w.past.over(ctx, m.Incident.URL(), r, !a.stream, func(ctx context.Context, r metric.Range) (metricSeries, error) {
+		return w.series(ctx, incident.Numbers(m.Incident.Kind()), r)
+	})
+	if err != nil {
 		return err
 	}
-	marks, err := w.marks(ctx, a, r)
+	marks, err := w.marks(ctx, a, m.Range)
 	m.Marks = slices.DeleteFunc(marks, func(k metric.Mark) bool { return k.Href == m.Incident.URL() })
 	return err
 }

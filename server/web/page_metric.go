@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"weir/graph/noun"
 	ops "weir/ops/incident"
@@ -44,16 +46,83 @@ func (w *Web) metricPage(a *asked) (made, error) {
 		m.From, m.To = "", ""
 	}
 	var err error
-	if m.Series, err = w.series(ctx, metric.Metrics(), m.Range); err == nil {
+	if m.Range, m.Series, err = w.past.over(ctx, m.Range.Name, m.Range, !a.stream, w.numbers); err == nil {
 		m.Marks, err = w.marks(ctx, a, m.Range)
 	}
 	m.Missing = a.missing(err)
-	return made{title: "Metrics", section: layout.Metrics, content: metric.Content(m), charts: true}, nil
+	return made{title: "Metrics", section: layout.Metrics, content: metric.Content(m), fragments: m.Fragments(), charts: true}, nil
+}
+
+// numbers are all that the page draws.
+func (w *Web) numbers(ctx context.Context, r metric.Range) (metricSeries, error) {
+	return w.series(ctx, metric.Metrics(), r)
+}
+
+type metricSeries = map[metric.Metric][]metric.Series
+
+// past keeps the numbers of ranges that end now: all who look share them, and each range is read
+// once a step of it, however many do.
+type past struct {
+	mu   sync.Mutex
+	held map[string]heldSeries // by what the range is called
+	busy singleflight.Group
+}
+
+type heldSeries struct {
+	of     metric.Range
+	at     time.Time // when it was read
+	series metricSeries
+	err    error
+}
+
+const (
+	anewAfter = 2 * time.Second  // what failed is tried again for a page that is open
+	heldFor   = 10 * time.Minute // what nobody reads anew is let go
+)
+
+// over is the history over a range, which name stands for whatever its ends; "" is a range that is not
+// kept. Who does not wait gets what was read last, which may be a step older,
+// and what is being read now with a later call: a stream must not stand still for a month's numbers.
+func (h *past) over(ctx context.Context, name string, r metric.Range, wait bool, read func(context.Context, metric.Range) (metricSeries, error)) (metric.Range, metricSeries, error) {
+	if name == "" {
+		series, err := read(ctx, r)
+		return r, series, err
+	}
+	h.mu.Lock()
+	have := h.held[name]
+	h.mu.Unlock()
+	if have.of.To.Equal(r.To) && (have.err == nil || !wait && time.Since(have.at) < anewAfter) {
+		return have.of, have.series, have.err
+	}
+	coming := h.busy.DoChan(name+r.To.String(), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), metricLimit) // others may wait for it that outlive this one
+		defer cancel()
+		series, err := read(ctx, r)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		maps.DeleteFunc(h.held, func(_ string, s heldSeries) bool { return time.Since(s.at) > heldFor })
+		if h.held == nil {
+			h.held = map[string]heldSeries{}
+		}
+		if !h.held[name].of.To.After(r.To) {
+			h.held[name] = heldSeries{r, time.Now(), series, err}
+		}
+		return series, err
+	})
+	if !wait && !have.at.IsZero() {
+		return have.of, have.series, have.err
+	}
+	select {
+	case done := <-coming:
+		return r, done.Val.(metricSeries), done.Err
+	case <-ctx.Done():
+		return r, nil, ctx.Err()
+	}
 }
 
 // series are the history of numbers, a few asked for at once.
-func (w *Web) series(ctx context.Context, of []metric.Metric, r metric.Range) (map[metric.Metric][]metric.Series, error) {
-	out := make(map[metric.Metric][]metric.Series, len(of))
+func (w *Web) series(ctx context.Context, of []metric.Metric, r metric.Range) (metricSeries, error) {
+	out := make(metricSeries, len(of))
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(metricsAtOnce)

@@ -49,6 +49,7 @@ type Web struct {
 	seen    requests
 
 	live   *live
+	past   past
 	around struct { // what the streams' lists of sessions are made of
 		sync.Mutex
 		at       time.Time

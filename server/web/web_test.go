@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -180,12 +181,33 @@ func TestOnlyNamedOriginsMayUseTheAPIFromABrowser(t *testing.T) {
 	}
 }
 
+func TestOnlyTheScriptsThatAPageNamesItselfMayRun(t *testing.T) {
+	s := newSite(t, nil)
+	nonce := regexp.MustCompile(`'nonce-([0-9A-Z]{26})'`)
+	seen := map[string]bool{}
+	for range 3 {
+		resp, body := s.ask("GET", "/sign-in", "")
+		policy := resp.Header.Get("Content-Security-Policy")
+		m := nonce.FindStringSubmatch(policy)
+		if m == nil || seen[m[1]] {
+			t.Fatalf("the policy is %s, seen %v", policy, seen)
+		}
+		seen[m[1]] = true
+		if !strings.Contains(policy, "require-trusted-types-for 'script'; trusted-types htmx") {
+			t.Errorf("text may become HTML: %s", policy)
+		}
+		if scripts, vouched := strings.Count(body, "<script "), strings.Count(body, `nonce="`+m[1]+`"`); scripts == 0 || scripts != vouched {
+			t.Errorf("%d scripts, %d with the nonce of the policy", scripts, vouched)
+		}
+	}
+}
+
 func TestEveryAnswerForbidsWhatIsInlineAndFrames(t *testing.T) {
 	s := newSite(t, nil)
 	for _, path := range []string{"/healthz", "/graphql", "/graphql/explorer", "/no/such/page", s.assets.url("explorer.js")} {
 		resp, _ := s.ask("GET", path, "")
 		policy := resp.Header.Get("Content-Security-Policy")
-		for _, want := range []string{"default-src 'self'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
+		for _, want := range []string{"default-src 'self'", "script-src 'nonce-", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
 			if !strings.Contains(policy, want) {
 				t.Errorf("%s: the policy does not have %s", path, want)
 			}

@@ -15,7 +15,7 @@ uplot=node_modules/uplot/dist
 
 # One file for every page, in the order in which they need each other. Source maps stay out.
 join() { for f in "$@"; do sed '/^\/\/# sourceMappingURL=/d' "$f"; printf ';\n'; done; }
-join "$htmx/htmx.min.js" "$htmx/ext/hx-sse.min.js" app.js >dist/app.js
+join "$htmx/htmx.min.js" "$htmx/ext/hx-csp.min.js" "$htmx/ext/hx-sse.min.js" app.js >dist/app.js
 
 # Pages with charts load these two as well.
 join "$uplot/uPlot.iife.min.js" chart.js >dist/chart.js

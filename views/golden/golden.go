@@ -43,7 +43,7 @@ func HTML(t testing.TB, name string, c templ.Component) {
 func Render(t testing.TB, c templ.Component) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := c.Render(t.Context(), &b); err != nil {
+	if err := c.Render(templ.WithNonce(t.Context(), "NONCE"), &b); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()

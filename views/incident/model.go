@@ -320,8 +320,9 @@ type Model struct {
 	Evidence      []string // a line for each source
 	Events        []Event  // oldest first
 	Notifications []Notification
-	Series        map[metric.Metric][]metric.Series // of Numbers, over Around
-	Marks         []metric.Mark                     // that lie in Around, this incident left out
+	Range         metric.Range                      // Around, when the series were read
+	Series        map[metric.Metric][]metric.Series // of Numbers, over Range
+	Marks         []metric.Mark                     // that lie in Range, this incident left out
 	Operates      bool
 	ui.Missing    // of all of it
 }
@@ -334,6 +335,9 @@ func (m Model) Fragments() []layout.Fragment {
 	list := []layout.Fragment{m.head(), m.facts(), m.timeline(), m.said()}
 	if m.Operates {
 		list = append(list, m.actions())
+	}
+	for _, c := range m.charts() {
+		list = append(list, layout.Fragment{ID: c.NumbersID(), Body: ui.ChartNumbers(c)})
 	}
 	return list
 }
@@ -375,8 +379,10 @@ func change(e Event) string {
 	return string(e.Kind) + ": " + stateWord[e.From] + " → " + stateWord[e.To]
 }
 
-// Around is the stretch of time that the charts of an incident show.
+// Around is the stretch of time that the charts of an incident show. While it is open it goes on with the
+// samples.
 func Around(i Incident, now time.Time) metric.Range {
+	now = now.Truncate(10 * time.Second)
 	end := cmp.Or(i.ResolvedAt, now)
 	margin := min(max(end.Sub(i.OpenedAt)/2, 10*time.Minute), 6*time.Hour)
 	from, to := i.OpenedAt.Add(-margin), end.Add(margin)
@@ -403,13 +409,12 @@ func Numbers(k incident.Kind) []metric.Metric {
 
 // charts are the numbers around the incident, with the incident itself marked.
 func (m Model) charts() []ui.Chart {
-	r := Around(m.Incident, m.Clock.Now)
 	marks := append([]metric.Mark{{Kind: metric.Incident, At: m.Incident.OpenedAt, Until: m.Incident.ResolvedAt, Open: m.Incident.Open(),
 		State: loud(m.Incident), Text: m.Incident.Title}}, m.Marks...)
 	var out []ui.Chart
 	for _, number := range Numbers(m.Incident.Kind()) {
 		if spec, ok := metric.Find(number); ok {
-			out = append(out, metric.Chart(string(number), spec, m.Series[number], marks, r, m.Clock))
+			out = append(out, metric.Chart(string(number), spec, m.Series[number], marks, m.Range, m.Clock))
 		}
 	}
 	return out

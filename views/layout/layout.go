@@ -7,7 +7,8 @@
 // it is live, m.Fragments(): those parts of it that change by themselves. The handler fills a Page
 // and renders Frame(page, Content(m)). Every page holds to a policy of
 // 'self' alone: none has a script, a style or a style attribute in it, none loads from a data:
-// address, and nothing of htmx is used that would evaluate text.
+// address, and nothing of htmx is used that would evaluate text. The context carries the answer's
+// nonce (templ.WithNonce); what it does not vouch for neither runs nor is touched by htmx.
 //
 // # The stream
 //
@@ -17,7 +18,8 @@
 //
 //	(no name)  HTML to put in place, from Changes.Next: <hx-partial> elements, each with the id of
 //	           the fragment it replaces. After connecting all fragments come once, as the page may
-//	           be older than the stream; later only those that differ from what was sent last.
+//	           be older than the stream; later only those that differ from what was sent last by more than the ages that the
+//	           browser counts on itself.
 //	say        a sentence in plain text for the polite live region: "pgb2 is down". For changes that
 //	           somebody who cannot see the page must hear; not for numbers.
 //	beat       the server's time, RFC 3339. At once after connecting, and then every 5 s. A page
@@ -48,6 +50,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net/url"
+	"regexp"
 	"time"
 
 	"github.com/a-h/templ"
@@ -163,9 +166,9 @@ func (p Page) now() string { return p.Clock.Now.UTC().Format(time.RFC3339Nano) }
 // Stream is the address of a page's event stream.
 func (p Page) Stream() string { return "/events?page=" + url.QueryEscape(p.Path) }
 
-// settings are htmx's: what would evaluate text or add a style is off, and only its event stream is
-// on of what extends it. A <details> that somebody opened stays open when it is morphed.
-const settings = `{"extensions":"sse","includeIndicatorCSS":false,"history":false,"morphIgnore":["data-htmx-powered","open"],"sse":{"reconnectDelay":500,"reconnectMaxDelay":5000}}`
+// settings are htmx's: what would evaluate text or add a style is off, and only its event stream and its
+// guard are on of what extends it: an element that does not carry the page's nonce does nothing. A <details> that somebody opened stays open when it is morphed.
+const settings = `{"extensions":"sse,hx-csp","includeIndicatorCSS":false,"history":false,"morphIgnore":["data-htmx-powered","open"],"sse":{"reconnectDelay":500,"reconnectMaxDelay":5000}}`
 
 // Fragment is a part of a page that the stream replaces.
 type Fragment struct {
@@ -190,10 +193,13 @@ func Render(ctx context.Context, fragments []Fragment) ([]Rendered, error) {
 		if err := f.Body.Render(ctx, &b); err != nil {
 			return nil, fmt.Errorf("render fragment %s: %w", f.ID, err)
 		}
-		out[i] = Rendered{f.ID, b.Bytes(), maphash.Bytes(seed, b.Bytes())}
+		out[i] = Rendered{f.ID, b.Bytes(), maphash.Bytes(seed, ages.ReplaceAll(b.Bytes(), []byte("$1")))}
 	}
 	return out, nil
 }
+
+// ages are those that count on in the browser by themselves: that they grew is nothing new.
+var ages = regexp.MustCompile(`(<time [^>]*data-age[^>]*>)[^<]*`)
 
 // Changes knows what one stream has sent. The zero Changes has sent nothing. It is one goroutine's.
 type Changes struct{ sent map[string]uint64 }

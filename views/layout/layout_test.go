@@ -82,3 +82,29 @@ func TestAThemeIsOneOfThree(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAgeThatGrewIsNoChange(t *testing.T) {
+	var c layout.Changes
+	began := noon
+	next := func(now time.Time, text string) string {
+		f := layout.Fragment{ID: "a", Body: templ.Join(ui.For(ui.Clock{Now: now}, began), templ.Raw(text))}
+		r, err := layout.Render(t.Context(), []layout.Fragment{f})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(c.Next(r))
+	}
+	if got := next(noon.Add(time.Second), "pgb2"); !strings.Contains(got, ">1 s<") {
+		t.Errorf("the first is %q", got)
+	}
+	if got := next(noon.Add(2*time.Second), "pgb2"); got != "" {
+		t.Errorf("a second later %q is sent", got)
+	}
+	if got := next(noon.Add(3*time.Second), "pgb3"); !strings.Contains(got, ">3 s<") {
+		t.Errorf("what is new is %q", got)
+	}
+	began = noon.Add(time.Second)
+	if got := next(noon.Add(4*time.Second), "pgb3"); got == "" {
+		t.Error("that it began at another time is not sent")
+	}
+}

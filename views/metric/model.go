@@ -42,6 +42,32 @@ func (m Model) chart(s Spec) ui.Chart {
 	return Chart(string(s.Metric), s, m.Series[s.Metric], m.Marks, m.Range, m.Clock)
 }
 
+// Fragments are what the stream keeps current. While there is no history to be had, the charts stay as
+// they were; a range that stands still has none.
+func (m Model) Fragments() []layout.Fragment {
+	if m.Range.Name == "" {
+		return nil
+	}
+	list := []layout.Fragment{m.span(), m.state()}
+	if m.Missing.Is() {
+		return list
+	}
+	list = append(list, m.happened())
+	for _, g := range Groups {
+		for _, s := range g.Specs {
+			c := m.chart(s)
+			list = append(list, layout.Fragment{ID: c.NumbersID(), Body: ui.ChartNumbers(c)})
+		}
+	}
+	return list
+}
+
+func (m Model) span() layout.Fragment  { return layout.Fragment{ID: "span", Body: span(m)} }
+func (m Model) state() layout.Fragment { return layout.Fragment{ID: "state", Body: state(m)} }
+func (m Model) happened() layout.Fragment {
+	return layout.Fragment{ID: "happened", Body: happened(m)}
+}
+
 // marks are what happened in the range, the newest first.
 func (m Model) marks() []Mark {
 	out := slices.Clone(m.Marks)
@@ -86,17 +112,6 @@ func (m Model) zone() *time.Location {
 		return time.UTC
 	}
 	return m.Clock.Zone
-}
-
-// lasted is how long a mark lasted, in words; "" is a moment.
-func (m Model) lasted(k Mark) string {
-	switch {
-	case k.Open:
-		return "not over, " + ui.Span(m.Clock.Now.Sub(k.At)) + " so far"
-	case k.Until.IsZero():
-		return ""
-	}
-	return "for " + ui.Span(k.Until.Sub(k.At))
 }
 
 var kinds = map[MarkKind]string{Incident: "Incident", Act: "Operator", Move: "VIP"}

@@ -87,14 +87,22 @@ func ParseMoment(text string, zone *time.Location) (time.Time, error) {
 	return time.ParseInLocation(local+":05", text, zone)
 }
 
-// last is the range of a name; of any other, that of the last hour.
+// last is the range of a name; of any other, that of the last hour. It ends at the last of its steps, so
+// that all who look at it within one look at the same.
 func last(name string, now time.Time) Range {
 	for _, n := range names {
 		if n.Name == name {
-			return Range{Name: n.Name, From: now.Add(-n.Length), To: now}
+			to := now.Truncate(step(n.Length))
+			return Range{Name: n.Name, From: to.Add(-n.Length), To: to}
 		}
 	}
 	return last(usual, now)
+}
+
+// step is how often a range that ends now goes on: when there is another point to draw, but not more often
+// than samples are made, nor so seldom that the page looks dead.
+func step(length time.Duration) time.Duration {
+	return min(max(length/Points, 10*time.Second), 5*time.Minute)
 }
 
 // Length of the range.

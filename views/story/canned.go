@@ -128,7 +128,7 @@ func Incident() incident.Model {
 		Notifications: []incident.Notification{
 			{Channel: "slack", Reason: "first", State: "sent", Attempts: 1, CreatedAt: ago(251 * time.Second), SentAt: ago(251*time.Second - 340*time.Millisecond)},
 			{Channel: "webhook", Reason: "first", State: "pending", Attempts: 3, CreatedAt: ago(251 * time.Second), Error: "post to the webhook: 503 Service Unavailable"}},
-		Series: series(incident.Around(incidents[0], chaintest.Noon))}
+		Range: incident.Around(incidents[0], chaintest.Noon), Series: series(incident.Around(incidents[0], chaintest.Noon))}
 }
 
 // IncidentOver is one that somebody took care of.
@@ -139,6 +139,7 @@ func IncidentOver() incident.Model {
 			{At: i.OpenedAt, Kind: broke.Opened, From: broke.OK, To: broke.Firing, Text: "PostgreSQL down"},
 			{At: i.ResolvedAt, Kind: broke.Resolved, From: broke.Recovering, To: broke.OK, Text: "PostgreSQL serves again, after 3 min 5 s"}},
 		Notifications: []incident.Notification{{Channel: "slack", Reason: "first", State: "sent", Attempts: 1, CreatedAt: i.OpenedAt, SentAt: i.OpenedAt.Add(410 * time.Millisecond)}},
+		Range:         incident.Around(i, chaintest.Noon),
 		Series:        series(incident.Around(i, chaintest.Noon))}
 }
 

@@ -32,6 +32,9 @@ type ChartMark struct {
 	Label string
 }
 
+// NumbersID is where ChartNumbers stands.
+func (c Chart) NumbersID() string { return c.ID + "-numbers" }
+
 // Format is how the numbers of a chart are written.
 type Format string
 

@@ -1,0 +1,101 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/views/metric"
+)
+
+// reads counts what a past reads; it answers when let, with err.
+type reads struct {
+	n   int
+	let chan struct{}
+	err error
+}
+
+func (r *reads) read(_ context.Context, of metric.Range) (metricSeries, error) {
+	r.n++
+	if r.let != nil {
+		<-r.let
+	}
+	return metricSeries{metric.Clients: {{Subject: of.To.Format(time.TimeOnly)}}}, r.err
+}
+
+func until(to time.Time) metric.Range {
+	return metric.Range{Name: "1h", From: to.Add(-time.Hour), To: to}
+}
+
+func TestAllWhoLookAtOneRangeShareOneRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p past
+		r := reads{let: make(chan struct{})}
+		var looks sync.WaitGroup
+		for range 20 {
+			looks.Go(func() {
+				if _, got, err := p.over(t.Context(), "1h", until(noonToday), true, r.read); err != nil || got[metric.Clients][0].Subject != "12:00:00" {
+					t.Errorf("%v, %v", got, err)
+				}
+			})
+		}
+		synctest.Wait()
+		close(r.let)
+		looks.Wait()
+		if p.over(t.Context(), "1h", until(noonToday), false, r.read); r.n != 1 {
+			t.Errorf("it was read %d times", r.n)
+		}
+	})
+}
+
+func TestAStreamDoesNotWaitForTheNextStepOfARange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p past
+		var r reads
+		p.over(t.Context(), "1h", until(noonToday), true, r.read)
+		r.let = make(chan struct{})
+		later := until(noonToday.Add(15 * time.Second))
+		of, got, err := p.over(t.Context(), "1h", later, false, r.read)
+		if err != nil || !of.To.Equal(noonToday) || got[metric.Clients][0].Subject != "12:00:00" {
+			t.Errorf("meanwhile it is %v, %v, %v", of, got, err)
+		}
+		close(r.let)
+		synctest.Wait()
+		if of, got, _ := p.over(t.Context(), "1h", later, false, r.read); !of.To.Equal(later.To) || got[metric.Clients][0].Subject != "12:00:15" || r.n != 2 {
+			t.Errorf("then it is %v, %v, after %d reads", of, got, r.n)
+		}
+	})
+}
+
+func TestAnOpenPageTriesAgainWhatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p past
+		r := reads{err: errors.New("connection refused")}
+		look := func() error {
+			_, _, err := p.over(t.Context(), "1h", until(noonToday), false, r.read)
+			synctest.Wait()
+			return err
+		}
+		first, second := look(), look()
+		if first == nil || second == nil || r.n != 1 {
+			t.Errorf("two looks at once: %v, %v, %d reads", first, second, r.n)
+		}
+		r.err = nil
+		time.Sleep(anewAfter) // of the test's clock
+		if look(); look() != nil {
+			t.Error("it stays broken")
+		}
+		r.err = errors.New("connection refused")
+		if _, _, err := p.over(t.Context(), "1h", until(noonToday.Add(time.Minute)), true, r.read); err == nil {
+			t.Error("who waits is not told")
+		}
+		if _, _, err := p.over(t.Context(), "1h", until(noonToday.Add(time.Minute)), true, r.read); err == nil || r.n != 4 {
+			t.Errorf("who asks anew is told what was: %d reads", r.n)
+		}
+	})
+}
+
+var noonToday = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
