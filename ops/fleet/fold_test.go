@@ -8,6 +8,7 @@ import (
 	"weir/ops/haproxy"
 	"weir/ops/inventory"
 	"weir/ops/pgbouncer"
+	"weir/ops/postgres"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -34,6 +35,10 @@ func pooler(name string, xacts, queries int64, xactTime time.Duration) Reading {
 	}}}
 }
 
+func xacts(count int64, started time.Time) Reading {
+	return Reading{Source: Source{DirectKind, "postgres"}, Value: postgres.Probe{Xacts: count, StartTime: started}}
+}
+
 func failed(s Source) Reading { return Reading{Source: s, Err: errors.New("connection refused")} }
 
 func TestFold(t *testing.T) {
@@ -43,6 +48,15 @@ func TestFold(t *testing.T) {
 		readings []Reading // a second apart
 		want     func(*Snapshot) bool
 	}{
+		{"PostgreSQL's transactions a second are those of the last 10 s: sessions tell theirs late", []Reading{xacts(1000, noon), xacts(1000, noon), xacts(1000, noon),
+			xacts(1000, noon), xacts(1000, noon), xacts(1000, noon), xacts(1300, noon), xacts(1300, noon), xacts(1300, noon), xacts(1300, noon), xacts(1300, noon), xacts(1600, noon), xacts(1600, noon)},
+			func(s *Snapshot) bool { return s.Postgres.Rates == PostgresRates{60, 10 * time.Second} }},
+		{"a reading that failed is no reading of nothing", []Reading{xacts(1000, noon), failed(Source{DirectKind, "postgres"}), xacts(1100, noon)},
+			func(s *Snapshot) bool { return s.Postgres.Rates == PostgresRates{50, 2 * time.Second} }},
+		{"PostgreSQL that started again, or whose statistics were reset, has no rate yet", []Reading{xacts(1000, noon), xacts(1500, noon), xacts(1600, at(2))},
+			func(s *Snapshot) bool { return s.Postgres.Rates == PostgresRates{} }},
+		{"and counts anew from there", []Reading{xacts(1000, noon), xacts(5, noon), xacts(15, noon)},
+			func(s *Snapshot) bool { return s.Postgres.Rates == PostgresRates{10, time.Second} }},
 		{"nothing is known before the first reading", nil,
 			func(s *Snapshot) bool { return !s.Poolers[0].View.Known() && !s.Poolers[0].View.OK() && s.Version == 0 }},
 		{"every reading makes a version", []Reading{pooler("pgb1", 0, 0, 0), failed(pgb1)},

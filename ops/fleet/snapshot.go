@@ -101,7 +101,23 @@ type Postgres struct {
 	Name, Address string
 	Probe         Observation[postgres.Probe]
 	Sizes         Observation[[]postgres.Size]
+	Rates         PostgresRates
+	counts        []xactCount // of the last while, oldest first
 }
+
+// PostgresRates are per second, over the last 10 s: sessions add what they did to PostgreSQL's statistics
+// about once a second only.
+type PostgresRates struct {
+	Xacts float64
+	Over  time.Duration // between the two readings; 0 is no rate known
+}
+
+type xactCount struct {
+	at    time.Time
+	xacts int64
+}
+
+const xactSpan = 10 * time.Second
 
 // First is the snapshot before anything was read.
 func First(inv *inventory.Inventory) *Snapshot {
@@ -129,7 +145,7 @@ func Fold(prev *Snapshot, r Reading) *Snapshot {
 	case ThroughKind:
 		s.VIP.Through = next(s.VIP.Through, r)
 	case DirectKind:
-		s.Postgres.Probe = next(s.Postgres.Probe, r)
+		s.Postgres = foldProbe(s.Postgres, r)
 	case SizesKind:
 		s.Postgres.Sizes = next(s.Postgres.Sizes, r)
 	case NodeStateKind, NodeStatsKind:
@@ -165,8 +181,8 @@ func foldNode(n Node, r Reading) Node {
 	}
 	over := n.Stats.Seen.Sub(before.Seen)
 	n.Rates = nodeRates(before.Value, n.Stats.Value, over)
-	n.Flaps = recent(n.Flaps, r.At, func(f Flap) time.Time { return f.At })
-	n.Falls = recent(n.Falls, r.At, func(f Fall) time.Time { return f.At })
+	n.Flaps = since(n.Flaps, r.At.Add(-flapMemory), func(f Flap) time.Time { return f.At })
+	n.Falls = since(n.Falls, r.At.Add(-flapMemory), func(f Fall) time.Time { return f.At })
 	// A node that did not answer meanwhile may have been cut off itself, and have seen everybody DOWN.
 	if before.OK() {
 		n.Falls = append(n.Falls, falls(before.Value, n.Stats.Value, r.At)...)
@@ -191,10 +207,11 @@ func nodeRates(a, b haproxy.Stats, over time.Duration) NodeRates {
 // flapMemory is how long a flap that no poll saw stays in the snapshot.
 const flapMemory = 5 * time.Minute
 
-func recent[T any](all []T, now time.Time, at func(T) time.Time) []T {
+// since are those of a moment after one.
+func since[T any](all []T, from time.Time, at func(T) time.Time) []T {
 	var out []T
 	for _, f := range all {
-		if now.Sub(at(f)) < flapMemory {
+		if at(f).After(from) {
 			out = append(out, f)
 		}
 	}
@@ -228,6 +245,26 @@ func falls(a, b haproxy.Stats, at time.Time) []Fall {
 	return out
 }
 
+func foldProbe(p Postgres, r Reading) Postgres {
+	before := p.Probe
+	p.Probe = next(p.Probe, r)
+	if r.Err != nil {
+		return p
+	}
+	now := xactCount{p.Probe.Seen, p.Probe.Value.Xacts}
+	if !before.Known() || !p.Probe.Value.StartTime.Equal(before.Value.StartTime) || now.xacts < before.Value.Xacts {
+		p.counts, p.Rates = []xactCount{now}, PostgresRates{}
+		return p
+	}
+	counts := since(p.counts, now.at.Add(-xactSpan-time.Second), func(c xactCount) time.Time { return c.at })
+	p.counts = append(counts, now)
+	if first := p.counts[0]; now.at.After(first.at) {
+		over := now.at.Sub(first.at)
+		p.Rates = PostgresRates{float64(now.xacts-first.xacts) / over.Seconds(), over}
+	}
+	return p
+}
+
 func foldPooler(p Pooler, r Reading) Pooler {
 	before := p.View
 	p.View = next(p.View, r)
@@ -237,7 +274,7 @@ func foldPooler(p Pooler, r Reading) Pooler {
 	was, is := total(before.Value.Stats), total(p.View.Value.Stats)
 	if p.View.Value.Ended > before.Value.Ended || is.TotalQueryCount < was.TotalQueryCount || is.TotalReceived < was.TotalReceived {
 		p.Restarted, p.Rates = r.At, PoolerRates{}
-		p.Restarts = append(recent(p.Restarts, r.At, func(t time.Time) time.Time { return t }), r.At)
+		p.Restarts = append(since(p.Restarts, r.At.Add(-flapMemory), func(t time.Time) time.Time { return t }), r.At)
 		return p
 	}
 	p.Rates = poolerRates(was, is, p.View.Seen.Sub(before.Seen))

@@ -18,7 +18,8 @@ type Incident struct {
 	Flaps      int       `json:"flaps"`    // times it came back
 	Symptoms   []string  `json:"symptoms"` // causes that it explained so far, sorted
 	OpenedAt   time.Time `json:"opened_at"`
-	Since      time.Time `json:"since"` // of its present, or last, time of being there
+	Since      time.Time `json:"since"`         // of its present, or last, time of being there
+	Gone       time.Time `json:"gone,omitzero"` // since when an open one has not been there; zero while it is
 	UpdatedAt  time.Time `json:"updated_at"`
 	ResolvedAt time.Time `json:"resolved_at,omitzero"`
 	Said       Said      `json:"said"`
@@ -217,6 +218,9 @@ func (s *step) one(cause string) {
 	}
 	from := e.state()
 	to := Next(from, event)
+	if e.Incident.Open() {
+		e.Incident.Gone = e.Gone
+	}
 	switch event {
 	case Found, Often, Steady, Ordered:
 		s.adopt(&e, f, from, to)
@@ -346,12 +350,20 @@ func (s *step) adopt(e *Entry, f Finding, from, to State) {
 	begins := to.fires() && (from == OK || from == Suspect || from == Recovering)
 	// What was planned and is over is not the beginning of an outage that follows.
 	if i.ID == "" || begins && from != Recovering && (i.Planned || s.now.Sub(i.ResolvedAt) > s.Window) {
-		*i = Incident{ID: s.NewID(), OpenedAt: e.Seen, State: from}
+		*i = Incident{ID: s.NewID(), OpenedAt: s.beginning(*e, f, to), State: from}
 	}
 	i.Finding, i.Planned, i.ResolvedAt = f, to == Planned, time.Time{}
 	i.Symptoms = s.explainedBy(f, i.Symptoms)
-	if begins && i.Seq > 0 && !e.smoothed() || from == Flapping && e.Seen.Equal(s.now) {
+	again := from == Flapping && e.Seen.Equal(s.now)
+	if begins && i.Seq > 0 && !e.smoothed() || again {
 		i.Flaps++
+	}
+	if to == Flapping {
+		i.Action = f.whyAgain()
+		i.Flaps = max(i.Flaps, f.fallsAfter(i.OpenedAt))
+	}
+	if again {
+		i.Since = e.Seen
 	}
 	switch {
 	case from != to:
@@ -363,6 +375,16 @@ func (s *step) adopt(e *Entry, f Finding, from, to State) {
 	case to == Firing && f.Title != was.Title:
 		s.say(e, Changed, from, to)
 	}
+}
+
+// beginning is when an incident began: one that opens because it fell often, with the first of those falls.
+func (s *step) beginning(e Entry, f Finding, to State) time.Time {
+	for _, at := range f.Falls {
+		if to == Flapping && at.Before(e.Seen) && s.now.Sub(at) < s.Window {
+			return at
+		}
+	}
+	return e.Seen
 }
 
 // explainedBy is the symptoms so far, and the causes of the present that a finding explains.
@@ -389,7 +411,7 @@ func (s *step) move(e *Entry, from, to State) {
 		i.State = to
 		return
 	case to == OK:
-		i.ResolvedAt, change = s.now, Resolved
+		i.ResolvedAt, i.Gone, change = s.now, time.Time{}, Resolved
 	case to == Recovering:
 		change = Recovers
 	case to == Flapping:
@@ -417,7 +439,7 @@ func (s *step) say(e *Entry, change Change, from, to State) {
 func (c Change) text(i Incident, now time.Time) string {
 	switch c {
 	case Resolved:
-		return fmt.Sprintf("%s: resolved after %s", i.Title, Span(i.Lasted(now)))
+		return fmt.Sprintf("%s: resolved after %s", i.Title, Span(i.Lasted(now))) + i.times()
 	case Opened, Reopened, Relapsed:
 		return fmt.Sprintf("%s: %s. %s", i.Title, c, i.Impact)
 	case Escalated, Eased:
@@ -456,6 +478,10 @@ func (s *step) vip(held Holding) {
 // moment takes what was over before anybody looked: unless a poll saw it as well.
 func (s *step) moment(f Finding) {
 	e := s.book.Entries[f.Cause]
+	if i := &e.Incident; i.State == Flapping { // the count goes on with every fall, also with one that is part of what is known
+		i.Falls, i.Flaps = f.Falls, max(i.Flaps, f.fallsAfter(i.OpenedAt))
+		s.book.Entries[f.Cause] = e
+	}
 	const same = 5 * time.Second // two HAProxies and the pooler's totals tell of one thing
 	switch last := len(e.Fired) - 1; {
 	case !s.blind && s.often(f) && (e.state() == OK || e.state() == Recovering) && e.Seen.IsZero() && f.Moment.After(e.Moment):
@@ -482,7 +508,8 @@ func (s *step) happened(f Finding) {
 	}
 	switch {
 	case from == Flapping:
-		i.Flaps++
+		i.Flaps = max(i.Flaps+1, f.fallsAfter(i.OpenedAt))
+		i.Since, i.Falls = f.Moment, f.Falls
 	case len(e.Fired) >= s.Often || s.often(f):
 		s.adopt(&e, f, from, Flapping)
 		s.move(&e, from, Flapping)
@@ -492,6 +519,9 @@ func (s *step) happened(f Finding) {
 		s.say(&e, Happened, from, OK)
 	}
 	e.Seen, e.Gone = time.Time{}, s.now
+	if i.Open() {
+		i.Gone = s.now
+	}
 	s.book.Entries[f.Cause] = e
 }
 

@@ -301,6 +301,48 @@ func TestAPoolerThatRestartsEveryThreeSecondsIsOneIncident(t *testing.T) {
 	}
 }
 
+func TestAFlappingIncidentSaysSinceWhenItIsThereAgainOrGone(t *testing.T) {
+	w := watching(t)
+	for range 4 {
+		w.kill("pgb2")
+		w.pass(time.Second)
+		w.mend("pgb2")
+		w.pass(2 * time.Second)
+	}
+	i := w.incident("pooler-down/pgb2")
+	if up := w.now.Sub(i.Gone); i.State != Flapping || up <= 0 || up > 2*time.Second {
+		t.Errorf("state %s; it was gone at %s, which is %s ago, and came back 2 s ago", i.State, i.Gone, up)
+	}
+	w.kill("pgb2")
+	fell := w.now
+	w.pass(2 * time.Second)
+	if i = w.incident("pooler-down/pgb2"); !i.Gone.IsZero() || i.Since.Before(fell) {
+		t.Errorf("it fell again at %s: since %s, gone %s", fell, i.Since, i.Gone)
+	}
+	if !strings.Contains(i.Action, "journalctl -u pgbouncer") {
+		t.Errorf("to start it again is no help: %s", i.Action)
+	}
+	w.mend("pgb2")
+	w.pass(3 * time.Minute)
+	if i = w.incident("pooler-down/pgb2"); i.Open() || !i.Gone.IsZero() {
+		t.Errorf("state %s, gone %s; want it resolved", i.State, i.Gone)
+	}
+}
+
+func TestWhatFallsFasterThanItIsLookedAtCameBackAsOftenAsHAProxyCounts(t *testing.T) {
+	w := watching(t)
+	for i := range int64(5) {
+		row := w.node["haproxy1"].rows["pgb2"]
+		row.CheckDowns, row.Downs = 2*i, []int64{2 * i}
+		w.node["haproxy1"].rows["pgb2"] = row
+		w.pass(time.Second)
+	}
+	w.pass(5 * time.Second)
+	if i := w.incident("pooler-down/pgb2"); i.State != Flapping || i.Flaps < 5 {
+		t.Errorf("HAProxy counted 8 falls: state %s, came back %d times", i.State, i.Flaps)
+	}
+}
+
 func TestAnIncidentAfterAQuietWhileIsANewOne(t *testing.T) {
 	w := watching(t)
 	for range 2 {

@@ -200,6 +200,20 @@ func newest(s *fleet.Snapshot) time.Time {
 	return last
 }
 
+// fallsAfter is how often the witness saw it go down again after it went down at a moment.
+func (f Finding) fallsAfter(t time.Time) int {
+	after, then := 0, 0
+	for _, at := range f.Falls {
+		switch {
+		case at.After(t):
+			after++
+		case at.Equal(t):
+			then++
+		}
+	}
+	return after + max(then-1, 0)
+}
+
 // about makes the cause of a kind and a host.
 func about(kind Kind, host string) string { return string(kind) + "/" + host }
 

@@ -186,7 +186,7 @@ func TestAFindingSaysWhatItMeansForClientsWithNumbers(t *testing.T) {
 	if want := "2 of 3 poolers serving, 8,000 client places left, 200 in use."; f.Impact != want {
 		t.Errorf("impact %q, want %q", f.Impact, want)
 	}
-	want := []string{"haproxy1: pgb2 DOWN L4CON for 1.0 s", "haproxy2: pgb2 DOWN L4CON for 1.0 s", "monitor: dial tcp 192.168.1.22:6432: connection refused"}
+	want := []string{"haproxy1: pgb2 DOWN for 1 s, no connection (L4CON)", "haproxy2: pgb2 DOWN for 1 s, no connection (L4CON)", "monitor: dial tcp 192.168.1.22:6432: connection refused"}
 	if !slices.Equal(f.Evidence, want) {
 		t.Errorf("evidence %q", f.Evidence)
 	}

@@ -243,10 +243,11 @@ func status(r *haproxy.Row) string {
 	if r.Health.Of > 0 {
 		words = append(words, fmt.Sprintf("%d/%d", r.Health.Passed, r.Health.Of))
 	}
+	text := strings.Join(words, " ") + " for " + whole(r.LastChange)
 	if r.Check != "" {
-		words = append(words, strings.TrimPrefix(r.Check, "* "))
+		text += ", " + checked(r)
 	}
-	return strings.Join(words, " ") + " for " + Span(r.LastChange.Truncate(time.Second))
+	return text
 }
 
 // unseen is a pooler that HAProxy serves and the monitor cannot read.

@@ -39,7 +39,8 @@ type Silence struct {
 	Until   time.Time
 }
 
-func (s Silence) covers(i Incident, at time.Time) bool {
+// Covers reports whether it keeps what is said of an incident back.
+func (s Silence) Covers(i Incident, at time.Time) bool {
 	if at.Before(s.From) || !at.Before(s.Until) || s.Subject != "" && s.Subject != i.Subject {
 		return false
 	}
@@ -127,7 +128,7 @@ func (p Policy) reminderDue(s Said, now time.Time) bool {
 
 func silenced(i Incident, silences []Silence, at time.Time) bool {
 	for _, s := range silences {
-		if s.covers(i, at) {
+		if s.Covers(i, at) {
 			return true
 		}
 	}

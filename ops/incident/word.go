@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"weir/ops/haproxy"
 )
 
 // thousands writes 8000 as 8,000.
@@ -95,3 +97,52 @@ func reason(err error) string {
 
 // Because is an error in one line, for whoever shows it beside what it is about.
 func Because(err error) string { return reason(err) }
+
+// whyAgain is what to do about a part that comes back by itself, and goes again: to start it once more
+// is no help.
+func (f Finding) whyAgain() string {
+	units := map[Kind]string{PoolerDown: "pgbouncer", PoolerHung: "pgbouncer", PoolerUnreachable: "pgbouncer",
+		HAProxyUnreachable: "haproxy -u keepalived", PostgresDown: "weir-postgres"}
+	unit, known := units[f.Kind]
+	if !known {
+		return f.Action
+	}
+	return "Find out why it goes down again and again. On " + f.Subject + ": `journalctl -u " + unit + " -n 50`."
+}
+
+// times says how often it was there, when that is more than once.
+func (i Incident) times() string {
+	if i.Flaps == 0 {
+		return ""
+	}
+	return ", " + count(i.Flaps+1, "time") + " in all"
+}
+
+// checks are HAProxy's codes for the outcome of a check, for people.
+var checks = map[string]string{
+	"L4CON": "no connection", "L4TOUT": "no answer", "L7TOUT": "accepted, then silent", "L7RSP": "wrong answer", "L7STS": "wrong answer",
+	"L4OK": "check passed", "L7OK": "check passed", "SOCKERR": "socket error", "INI": "not checked yet",
+}
+
+// checked is the outcome of a server's last check: what it means, with HAProxy's own code.
+func checked(r *haproxy.Row) string {
+	code := strings.TrimPrefix(r.Check, "* ")
+	switch meaning, known := checks[code]; {
+	case code == "L4CON" && r.LastCheck != "":
+		return strings.ToLower(r.LastCheck) + " (" + code + ")"
+	case known:
+		return meaning + " (" + code + ")"
+	}
+	return code
+}
+
+// whole is the time of a counter that counts seconds.
+func whole(d time.Duration) string {
+	if d < time.Second {
+		return "under 1 s"
+	}
+	if d < 10*time.Second {
+		return strconv.Itoa(int(d.Seconds())) + " s"
+	}
+	return Span(d)
+}

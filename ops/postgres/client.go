@@ -88,6 +88,7 @@ type Probe struct {
 	Blocked           int           // sessions waiting for a lock
 	OldestXIDAge      int64         // transactions; at about 2 billion the server refuses to write
 	OldestXIDDatabase string
+	Xacts             int64 // committed and rolled back since the statistics began; each session adds its own about once a second
 }
 
 const probeSQL = `
@@ -113,7 +114,8 @@ SELECT current_setting('server_version'), host(inet_server_addr()), inet_server_
        coalesce((SELECT xact_age FROM longest), 0), coalesce((SELECT pid FROM longest), 0),
        idle.n, idle.longest,
        (SELECT count(*) FROM other WHERE wait_event_type = 'Lock'),
-       oldest.age::bigint, oldest.datname::text
+       oldest.age::bigint, oldest.datname::text,
+       (SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database)::bigint
   FROM idle, oldest`
 
 // Probe asks how the server is. Cheap enough for every second.
@@ -123,7 +125,7 @@ func (c *Client) Probe(ctx context.Context) (Probe, error) {
 		var address string
 		var xact, idle float64
 		err := conn.QueryRow(ctx, probeSQL).Scan(&p.Version, &address, &p.Port, &p.InRecovery, &p.StartTime, &p.MaxConnections,
-			&p.Connections, &xact, &p.LongestXactPID, &p.IdleInTransaction, &idle, &p.Blocked, &p.OldestXIDAge, &p.OldestXIDDatabase)
+			&p.Connections, &xact, &p.LongestXactPID, &p.IdleInTransaction, &idle, &p.Blocked, &p.OldestXIDAge, &p.OldestXIDDatabase, &p.Xacts)
 		if err != nil {
 			return err
 		}

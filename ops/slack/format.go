@@ -74,13 +74,13 @@ func times(i incident.Incident, now time.Time) []moment {
 	lasted := incident.Span(i.Lasted(now))
 	switch {
 	case i.State == incident.OK && i.Lasted(now) < time.Second && i.Flaps == 0:
-		return []moment{{"at ", i.Since, ", over"}}
+		return []moment{{"at ", i.Since, ""}}
 	case i.State == incident.OK && i.Flaps > 0:
-		return []moment{{fmt.Sprintf("came and went %d× in %s, from ", i.Flaps+1, lasted), i.OpenedAt, ""}, {" to ", i.ResolvedAt, ""}}
+		return []moment{{fmt.Sprintf("%d times in %s, from ", i.Flaps+1, lasted), i.OpenedAt, ""}, {" to ", i.ResolvedAt, ""}}
 	case i.State == incident.OK:
 		return []moment{{"lasted " + lasted + ", from ", i.Since, ""}, {" to ", i.ResolvedAt, ""}}
 	case i.State == incident.Flapping:
-		return []moment{{fmt.Sprintf("comes and goes, %d× since ", i.Flaps+1), i.OpenedAt, ""}}
+		return []moment{{fmt.Sprintf("%d times since ", i.Flaps+1), i.OpenedAt, ""}}
 	case i.Flaps > 0:
 		return []moment{{"again since ", i.Since, ""}, {", first at ", i.OpenedAt, ""}}
 	}
@@ -116,13 +116,13 @@ func thread(i incident.Incident, r incident.Reason, now time.Time) string {
 		return "*Resolved*: " + escape(i.Title) + ", after " + incident.Span(i.Lasted(now)) + "."
 	case incident.Louder:
 		if i.Said.State == incident.Flapping {
-			return "*It no longer comes and goes, it stays*: " + escape(i.Title) + ". " + escape(i.Impact)
+			return "*No longer flapping, it stays*: " + escape(i.Title) + ". " + escape(i.Impact)
 		}
 		return "*Worse, now " + string(i.Severity) + "*: " + escape(i.Title) + ". " + escape(i.Impact)
 	case incident.Again:
 		return "*Back*: " + escape(i.Title) + ". " + escape(i.Impact)
 	case incident.Unsteady:
-		return "*Flapping*: it comes and goes. Nothing more is said until it has been quiet, or away, for a minute."
+		return "*Flapping*: it keeps coming back. Nothing more is said until it has been gone, or has stayed, for a minute."
 	case incident.Intended:
 		return "*Planned*: an operator took it over. " + escape(i.Title) + "."
 	case incident.Remind:

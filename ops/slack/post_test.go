@@ -54,7 +54,7 @@ func TestABotEditsOneMessageAndTellsChangesInItsThread(t *testing.T) {
 			"chat.postMessage  WARNING: pgb2 down",
 			"chat.update 1.0 WARNING: pgb2 down",
 			"chat.update 1.0 WARNING: pgb2 down",
-			"thread 1.0 *Flapping*: it comes and goes. Nothing more is said until it has been quiet, or away, for a minute.",
+			"thread 1.0 *Flapping*: it keeps coming back. Nothing more is said until it has been gone, or has stayed, for a minute.",
 			"chat.update 1.0 WARNING: pgb2 down",
 			"loud thread 1.0 *Worse, now warning*: pgb2 down. " + impact,
 			"chat.update 1.0 RESOLVED: pgb2 down ",
