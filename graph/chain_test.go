@@ -13,10 +13,12 @@ import (
 
 	"weir/graph"
 	"weir/graph/noun"
+	"weir/ops/fault"
 	"weir/ops/fleet"
 	"weir/ops/haproxy"
 	"weir/ops/pgbouncer"
 	"weir/ops/postgres"
+	"weir/ops/postgres/postgrestest"
 	"weir/queries"
 )
 
@@ -78,6 +80,43 @@ func TestASessionOfPostgreSQLLeadsToTheClientBehindHAProxy(t *testing.T) {
 	}
 }
 
+func TestOfAPoolersConnectionsThoseThatWaitComeFirst(t *testing.T) {
+	at := func(seconds int) time.Time { return moment.Add(time.Duration(seconds) * time.Second) }
+	client := func(ptr, state string, connected int, wait time.Duration) pgbouncer.Socket {
+		return pgbouncer.Socket{Ptr: ptr, State: state, Addr: "192.168.1.10", Port: 40000 + int64(connected), User: ptr, Database: "shop", ConnectTime: at(connected), Wait: wait, PreparedStatements: 2}
+	}
+	busy := client("busy", "active", 3, 5*time.Second) // it has its connection: how long it waited is past
+	busy.Link = "s1"
+	poller := client("poller", "active", 0, 0)
+	poller.Database = "pgbouncer"
+	s := newServer(t, func(d *graph.Deps) {
+		d.Pools = map[string]graph.Pools{"pgb1": lists{
+			clients: []pgbouncer.Socket{busy, client("old", "active", 1, 0), poller, client("short", "waiting", 4, time.Second), client("long", "waiting", 5, 2*time.Second)},
+			servers: []pgbouncer.Socket{{Ptr: "s2", State: "idle", Database: "shop", RemotePID: 102}, {Ptr: "s1", Link: "busy", State: "active", Database: "shop", RemotePID: 101, PreparedStatements: 7},
+				{Ptr: "s3", State: "idle", Database: "weir_auth", RemotePID: 103}},
+			config: []pgbouncer.Setting{{Key: "max_prepared_statements", Value: "200"}},
+		}, "pgb3": lists{err: errDeaf}}
+		d.Edge = edge{"192.168.1.10:40003": "10.0.0.7:55555"}
+	})
+	a := s.ask(`{ poolerConnections(pooler: "pgb1", first: 4) { clientsTotal clients { user wait pid address preparedStatements } serversTotal servers { pid preparedStatements client { user address } } maxPreparedStatements unknown } }`)
+	want := `{"poolerConnections":{"clientsTotal":4,"clients":[{"user":"long","wait":"PT2S","pid":null,"address":null,"preparedStatements":2},` +
+		`{"user":"short","wait":"PT1S","pid":null,"address":null,"preparedStatements":2},{"user":"old","wait":"PT0S","pid":null,"address":null,"preparedStatements":2},` +
+		`{"user":"busy","wait":"PT0S","pid":101,"address":"10.0.0.7:55555","preparedStatements":2}],"serversTotal":2,"servers":[` +
+		`{"pid":101,"preparedStatements":7,"client":{"user":"busy","address":"10.0.0.7:55555"}},{"pid":102,"preparedStatements":0,"client":null}],"maxPreparedStatements":200,"unknown":[]}}`
+	if !strings.Contains(a.raw, want) {
+		t.Errorf("have %s\nwant %s", a.raw, want)
+	}
+	if a := s.ask(`{ poolerConnections(pooler: "pgb1", first: 1) { clientsTotal clients { user } } }`); !strings.Contains(a.raw, `{"clientsTotal":4,"clients":[{"user":"long"}]}`) {
+		t.Errorf("one of four: %s", a.raw)
+	}
+	if a := s.ask(`{ poolerConnections(pooler: "pgb3") { at } }`); a.code() != string(fault.Unavailable) {
+		t.Errorf("a pooler that does not answer: %s", a.raw)
+	}
+	if a := s.ask(`{ poolerConnections(pooler: "nobody") { at } }`); a.code() != "" || a.at("poolerConnections") != nil {
+		t.Errorf("a pooler that is not there: %s", a.raw)
+	}
+}
+
 func TestWithoutHAProxysSessionsTheRealAddressIsSaidToBeUnknown(t *testing.T) {
 	s := newServer(t, nil)
 	if a := s.ask(`{ activity { unknown } }`); !strings.Contains(a.raw, "HAProxy's session tables cannot be read") {
@@ -97,23 +136,22 @@ func (s sessions) Backends(context.Context) (out []noun.Backend, err error) {
 func (sessions) TopQueries(context.Context, string, int) ([]noun.TopQuery, error) { return nil, nil }
 func (sessions) Settings(context.Context) ([]noun.Setting, error)                 { return nil, nil }
 
-// monitored is the API over the statistics of the real PostgreSQL.
-func monitored(t *testing.T) (*server, *cluster) {
+// statistics are read from the real PostgreSQL.
+func statistics(t *testing.T, s *postgrestest.Server) graph.Monitor {
+	return graph.Monitor{DB: postgrestest.Pool(t, s.Direct(s.Inv.Monitor.Address, "weir_monitor", postgrestest.Secrets.Monitor, "postgres"))}
+}
+
+// monitored is the API over those statistics.
+func monitored(t *testing.T) (*server, *postgrestest.Server) {
 	t.Helper()
-	c := must(shared())(t)
-	pool := c.pool(t, c.config("weir_monitor", c.secrets.Monitor, "postgres"))
-	return newServer(t, func(d *graph.Deps) { d.Statistics = graph.Monitor{DB: pool} }), c
+	db := shared(t)
+	return newServer(t, func(d *graph.Deps) { d.Statistics = statistics(t, db) }), db
 }
 
 func TestWhoWaitsForALockAndWhoBlocksIt(t *testing.T) {
-	s, c := monitored(t)
+	s, db := monitored(t)
 	ctx := t.Context()
-	connect := func() *pgx.Conn {
-		conn := must(pgx.ConnectConfig(ctx, c.config("postgres", c.secrets.Postgres, "postgres")))(t)
-		t.Cleanup(func() { conn.Close(ctx) })
-		return conn
-	}
-	holder, waiter := connect(), connect()
+	holder, waiter := db.Superuser(t), db.Superuser(t)
 	must(holder.Exec(ctx, "BEGIN; SELECT pg_advisory_xact_lock(77)"))(t)
 	done := make(chan error, 1)
 	go func() {
@@ -138,9 +176,8 @@ func TestWhoWaitsForALockAndWhoBlocksIt(t *testing.T) {
 }
 
 func TestTheDearestQueriesComeFirstAndTheirPasswordsAreWithheld(t *testing.T) {
-	s, c := monitored(t)
-	conn := must(pgx.ConnectConfig(t.Context(), c.config("postgres", c.secrets.Postgres, "postgres")))(t)
-	defer conn.Close(t.Context())
+	s, db := monitored(t)
+	conn := db.Superuser(t)
 	must(conn.Exec(t.Context(), "CREATE ROLE somebody PASSWORD 'hunter2'"))(t)
 	must(conn.Exec(t.Context(), "SELECT pg_sleep(0.2)"))(t)
 	for _, by := range []string{"TOTAL_TIME", "MEAN_TIME", "CALLS", "ROWS"} {
@@ -155,23 +192,22 @@ func TestTheDearestQueriesComeFirstAndTheirPasswordsAreWithheld(t *testing.T) {
 }
 
 func TestAHostsConfigurationIsShownWithoutItsSecrets(t *testing.T) {
-	c := must(shared())(t)
-	pool := c.pool(t, c.config("weir_monitor", c.secrets.Monitor, "postgres"))
+	db := shared(t)
 	s := newServer(t, func(d *graph.Deps) {
-		d.Statistics = graph.Monitor{DB: pool}
+		d.Statistics = statistics(t, db)
 		d.Pools = map[string]graph.Pools{"pgb1": lists{config: []pgbouncer.Setting{{Key: "pool_mode", Value: "session", Default: "session"}}}}
 	})
 	s.as(&operator)
-	for _, host := range c.inv.Hosts() {
+	for _, host := range db.Inv.Hosts() {
 		a := s.ask(`query($h: String!) { config(host: $h) { host files { path mode body } running { key value default } runningUnknown } }`, map[string]any{"h": host.Name})
 		if a.code() != "" || a.at("config", "host") != host.Name || (a.at("config", "running") == nil) == (a.at("config", "runningUnknown") == nil) {
 			t.Errorf("%s: %.600s", host.Name, a.raw)
 		}
-		if files := a.at("config", "files").([]any); len(files) == 0 && host.Name != c.inv.Console.Name {
+		if files := a.at("config", "files").([]any); len(files) == 0 && host.Name != db.Inv.Console.Name {
 			t.Errorf("%s has no files", host.Name)
 		}
 	}
-	for host, want := range map[string]string{"haproxy1": "server pgb1", "pgb1": `{"key":"pool_mode","value":"session"`, c.inv.Postgres.Name: `{"key":"max_connections","value":"`} {
+	for host, want := range map[string]string{"haproxy1": "server pgb1", "pgb1": `{"key":"pool_mode","value":"session"`, db.Inv.Postgres.Name: `{"key":"max_connections","value":"`} {
 		if a := s.ask(`query($h: String!) { config(host: $h) { files { body } running { key value } } }`, map[string]any{"h": host}); !strings.Contains(a.raw, want) {
 			t.Errorf("%s says nothing of %s", host, want)
 		}

@@ -197,6 +197,7 @@ func costs() (c gen.ComplexityRoot) {
 		return 10 + child*min(max(points, 1), maxPoints)
 	}
 	c.Query.TopQueries = func(child int, _ string, first int) int { return 10 + child*min(max(first, 1), noun.MaxPage) }
+	c.Query.PoolerConnections = func(child int, _ string, first int) int { return 50 + child*min(max(first, 1), noun.MaxPage) }
 	c.Query.Activity = func(child int) int { return 200 + 20*child }
 	c.Query.Config = func(child int, _ string) int { return 100 + child }
 	c.Fleet.HAProxies = func(child int) int { return 2 * child }

@@ -34,78 +34,22 @@ import (
 	"weir/sql"
 )
 
-// cluster is a real PostgreSQL with Weir's tables; each test that needs rows gets a copy of its own.
-type cluster struct {
-	*postgrestest.Host
-	inv     *inventory.Inventory
-	secrets inventory.Secrets
-	made    atomic.Int64
-}
-
-var (
-	shared  = sync.OnceValues(startCluster)
-	started *cluster
-)
+// shared is a real PostgreSQL with Weir's tables; each test that needs rows gets a copy of its own.
+var shared = postgrestest.Shared(func() (*postgrestest.Server, error) {
+	s, err := postgrestest.Serve(inventory.Default(), postgres.Render, postgres.Processes)
+	if err != nil {
+		return nil, err
+	}
+	_, err = sql.Migrate(context.Background(), s.Weir("weir"))
+	return s, err
+})
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if started != nil {
-		started.Stop()
-	}
 	if installed != "" {
 		os.RemoveAll(installed)
 	}
 	os.Exit(code)
-}
-
-func startCluster() (*cluster, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	c := &cluster{inv: inventory.Default(), secrets: inventory.Secrets{
-		Postgres: "postgres-password-1", Auth: "auth-password-12345", Admin: "admin-password-1234",
-		Monitor: "monitor-password-12", Console: "console-password-12", HAProxyStats: "statistics-password"}}
-	var addresses []inventory.Addr
-	for _, n := range c.inv.Hosts() {
-		addresses = append(addresses, n.Address)
-	}
-	var err error
-	if c.Host, err = postgrestest.Start(addresses...); err != nil {
-		return nil, err
-	}
-	started = c
-	files, err := postgres.Render(c.inv, c.secrets)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.Write(files); err != nil {
-		return nil, err
-	}
-	for _, p := range postgres.Processes(c.inv) {
-		if err := c.Launch(ctx, p); err != nil {
-			return nil, err
-		}
-	}
-	_, err = sql.Migrate(ctx, c.config("weir", c.secrets.Console, "weir"))
-	return c, err
-}
-
-func (c *cluster) config(user, password, database string) *pgx.ConnConfig {
-	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d sslmode=disable", c.inv.Postgres.Address, c.inv.Postgres.Port))
-	if err != nil {
-		panic(err) // addresses of the inventory
-	}
-	config.User, config.Password, config.Database = user, password, database
-	config.DialFunc = c.DialFrom(c.inv.Monitor.Address)
-	return config
-}
-
-func (c *cluster) pool(t testing.TB, config *pgx.ConnConfig) *pgxpool.Pool {
-	t.Helper()
-	all := must(pgxpool.ParseConfig(""))(t)
-	all.ConnConfig, all.MaxConns = config, 8
-	pool := must(pgxpool.NewWithConfig(t.Context(), all))(t)
-	t.Cleanup(pool.Close)
-	return pool
 }
 
 // counter counts statements.
@@ -120,15 +64,10 @@ func (*counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData)
 // tables is a database of the test's own with all tables and no rows.
 func tables(t testing.TB) (*pgxpool.Pool, *counter) {
 	t.Helper()
-	c := must(shared())(t)
-	name := fmt.Sprintf("graph_%d", c.made.Add(1))
-	conn := must(pgx.ConnectConfig(t.Context(), c.config("postgres", c.secrets.Postgres, "postgres")))(t)
-	defer conn.Close(t.Context())
-	must(conn.Exec(t.Context(), fmt.Sprintf("CREATE DATABASE %s OWNER weir TEMPLATE weir", name)))(t)
-	n := &counter{}
-	config := c.config("weir", c.secrets.Console, name)
+	s, n := shared(t), &counter{}
+	config := s.Weir(s.Create(t, "weir"))
 	config.Tracer = n
-	return c.pool(t, config), n
+	return postgrestest.Pool(t, config), n
 }
 
 // noTables is a database that does not answer.

@@ -78,11 +78,12 @@ func (m Monitor) TopQueries(ctx context.Context, by string, n int) ([]noun.TopQu
 
 func millis(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
 
-// Settings implements Statistics. Those in which people write passwords are left out.
+// Settings implements Statistics. Those in which people write passwords are left out. The two paths count as
+// overridden, although postgresql.conf sets them.
 func (m Monitor) Settings(ctx context.Context) ([]noun.Setting, error) {
 	rows, err := m.DB.Query(ctx, `
 		SELECT name, current_setting(name), coalesce(boot_val, '') FROM pg_settings
-		 WHERE source NOT IN ('default', 'client', 'session', 'override')
+		 WHERE (source NOT IN ('default', 'client', 'session', 'override') OR name IN ('data_directory', 'hba_file'))
 		   AND name NOT IN ('primary_conninfo', 'ssl_passphrase_command', 'archive_command', 'restore_command')
 		 ORDER BY name`)
 	if err != nil {

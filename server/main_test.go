@@ -10,11 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,82 +25,28 @@ import (
 	"weir/sql"
 )
 
-// host is a sealed machine with every address of the inventory, on which PostgreSQL runs, and
-// PgBouncer as pgb1. HAProxy does not: the server goes through the pooler.
-type host struct {
-	*postgrestest.Host
-	inv     *inventory.Inventory
-	secrets inventory.Secrets
-	made    atomic.Int64 // databases
-}
-
-var (
-	shared  = sync.OnceValues(startHost)
-	started *host // by shared; TestMain ends it
-)
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if started != nil {
-		started.Stop()
-	}
-	os.Exit(code)
-}
-
-func startHost() (*host, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	h := &host{inv: inventory.Default(), secrets: someSecrets}
-	h.inv.Postgres.Settings["shared_buffers"] = "32MB"
-	h.inv.Postgres.Settings["effective_cache_size"] = "64MB"
-	var addresses []inventory.Addr
-	for _, n := range h.inv.Hosts() {
-		addresses = append(addresses, n.Address)
-	}
-	var err error
-	if h.Host, err = postgrestest.Start(addresses...); err != nil {
-		return nil, err
-	}
-	started = h
-	database, err := postgres.Render(h.inv, h.secrets)
+// shared is a machine on which PostgreSQL runs, and PgBouncer as pgb1. HAProxy does not: the server
+// goes through the pooler.
+var shared = postgrestest.Shared(func() (*postgrestest.Server, error) {
+	inv := inventory.Default()
+	inv.Postgres.Settings["shared_buffers"] = "32MB"
+	inv.Postgres.Settings["effective_cache_size"] = "64MB"
+	s, err := postgrestest.Serve(inv, postgres.Render, postgres.Processes)
 	if err != nil {
 		return nil, err
 	}
-	pooler, err := pgbouncer.Render(h.inv, h.inv.PgBouncer.Poolers[0], h.secrets, 20000)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.Write(append(database, pooler...)); err != nil {
-		return nil, err
-	}
-	// The pooler's connections come from its own address, as on machines of their own.
-	from := h.inv.PgBouncer.Poolers[0].Address.String()
-	if _, err := h.Run("ip", "route", "replace", "local", h.inv.Postgres.Address.String(), "dev", "lo", "table", "local", "src", from); err != nil {
-		return nil, err
-	}
-	for _, p := range append(postgres.Processes(h.inv), pgbouncer.Processes(h.inv)...) {
-		if err := h.Launch(ctx, p); err != nil {
-			return nil, err
-		}
-	}
-	return h, nil
-}
+	return s, s.ServePooler(pgbouncer.Render, pgbouncer.Processes)
+})
 
-// dsn is a new, empty database of role weir, by way of pgb1.
-func (h *host) dsn(t *testing.T) string {
+// newDSN is a new, empty database of role weir, by way of pgb1.
+func newDSN(t *testing.T, s *postgrestest.Server) string {
 	t.Helper()
-	name := fmt.Sprintf("server_%d", h.made.Add(1))
-	config := must(pgx.ParseConfig(fmt.Sprintf("postgres://postgres:%s@%s/postgres?sslmode=disable", h.secrets.Postgres, h.inv.PostgresEndpoint())))(t)
-	config.DialFunc = h.DialFrom(h.inv.Console.Address)
-	conn := must(pgx.ConnectConfig(t.Context(), config))(t)
-	defer conn.Close(t.Context())
-	must(conn.Exec(t.Context(), "CREATE DATABASE "+name+" OWNER weir TEMPLATE template0"))(t)
-	return fmt.Sprintf("postgres://weir:%s@%s:%d/%s?sslmode=disable", h.secrets.Console, h.inv.PgBouncer.Poolers[0].Address, h.inv.PgBouncer.Port, name)
+	return fmt.Sprintf("postgres://weir:%s@%s:%d/%s?sslmode=disable", postgrestest.Secrets.Console, s.Pooler.Address, s.Inv.PgBouncer.Port, s.Create(t, "template0"))
 }
 
 // place is where a server is started: its settings, and a switch that takes the database away.
 type place struct {
-	*host
+	*postgrestest.Server
 	t       *testing.T
 	environ []string
 	dsn     string
@@ -114,9 +57,9 @@ type place struct {
 
 func newPlace(t *testing.T, settings ...string) *place {
 	t.Helper()
-	h := must(shared())(t)
-	p := &place{host: h, t: t, open: map[net.Conn]bool{}, dsn: h.dsn(t)}
-	p.environ = append([]string{"WEIR_SECRETS=" + secretsDir(t, h.secrets), "WEIR_STATE=" + t.TempDir(), "WEIR_MAX_FILES=20000",
+	s := shared(t)
+	p := &place{Server: s, t: t, open: map[net.Conn]bool{}, dsn: newDSN(t, s)}
+	p.environ = append([]string{"WEIR_SECRETS=" + postgrestest.SecretsDir(t), "WEIR_STATE=" + t.TempDir(), "WEIR_MAX_FILES=20000",
 		"DATABASE_URL=" + p.dsn, "PUBLIC_URL=http://weir.example.org", "CORS_ORIGIN=https://app.example.org"}, settings...)
 	return p
 }
@@ -129,7 +72,7 @@ func (p *place) dial(ctx context.Context, network, address string) (net.Conn, er
 	if p.away {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: errAway}
 	}
-	conn, err := p.DialFrom(p.inv.Console.Address)(ctx, network, address)
+	conn, err := p.DialFrom(p.Inv.Console.Address)(ctx, network, address)
 	if err == nil {
 		p.open[conn] = true
 	}
@@ -166,31 +109,13 @@ type running struct {
 	*place
 	url  string
 	http *http.Client // somebody's browser
-	log  *logs
+	log  *postgrestest.Log
 	stop func() int // ends it and answers its exit code
-}
-
-// logs is read while it is written.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 func (p *place) start() *running {
 	p.t.Helper()
-	s := &running{place: p, log: &logs{}, http: &http.Client{Jar: must(cookiejar.New(nil))(p.t), Transport: &http.Transport{}}}
+	s := &running{place: p, log: &postgrestest.Log{}, http: &http.Client{Jar: must(cookiejar.New(nil))(p.t), Transport: &http.Transport{}}}
 	listening := make(chan string, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan int, 1)
@@ -296,28 +221,11 @@ func (s *running) signUp() {
 // database is the server's own, for a look.
 func (p *place) database() *pgxpool.Pool {
 	p.t.Helper()
-	config := must(pgxpool.ParseConfig(p.dsn))(p.t)
-	config.ConnConfig.DialFunc = p.DialFrom(p.inv.Console.Address)
-	pool := must(pgxpool.NewWithConfig(p.t.Context(), config))(p.t)
-	p.t.Cleanup(pool.Close)
-	must(sql.Migrate(p.t.Context(), config.ConnConfig))(p.t)
-	return pool
+	config := must(pgx.ParseConfig(p.dsn))(p.t)
+	config.DialFunc = p.DialFrom(p.Inv.Console.Address)
+	must(sql.Migrate(p.t.Context(), config))(p.t)
+	return postgrestest.Pool(p.t, config)
 }
-
-// secretsDir holds the four secrets of a server.
-func secretsDir(t *testing.T, s inventory.Secrets) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, value := range map[string]string{"monitor": s.Monitor, "admin": s.Admin, "console": s.Console, "haproxy-stats": s.HAProxyStats} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(value+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
-var someSecrets = inventory.Secrets{Postgres: "postgres-password-1", Auth: "auth-password-12345", Admin: "admin-password-1234",
-	Monitor: "monitor-password-12", Console: "console-password-12", HAProxyStats: "statistics-password"}
 
 // must is for a call that answers: must(call(...))(t).
 func must[T any](v T, err error) func(testing.TB) T {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"weir/ops/postgres/postgrestest"
 )
 
 func TestTheFirstAdministratorComesInByTheLinkThatTheMachinePrints(t *testing.T) {
@@ -66,7 +67,7 @@ func TestATokenThatTheMachineMakesWorksUntilItIsRevoked(t *testing.T) {
 	if said := s.ask(`{ viewer { kind } }`, nil, bearer...); !strings.Contains(said, "unauthenticated") {
 		t.Error(said)
 	}
-	if log := s.log.String(); strings.Contains(log, token) || strings.Contains(log, s.secrets.Console) {
+	if log := s.log.String(); strings.Contains(log, token) || strings.Contains(log, postgrestest.Secrets.Console) {
 		t.Error("the log has a secret")
 	}
 }

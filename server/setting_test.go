@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"weir/ops/inventory"
+	"weir/ops/postgres/postgrestest"
 )
 
 func TestEveryMistakeIsNamedAtOnceAndNoSecretWithIt(t *testing.T) {
@@ -16,7 +17,7 @@ func TestEveryMistakeIsNamedAtOnceAndNoSecretWithIt(t *testing.T) {
 	if err := os.WriteFile(inventoryFile, []byte("cluster: x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	secrets := secretsDir(t, someSecrets)
+	secrets := postgrestest.SecretsDir(t)
 	if err := os.Remove(filepath.Join(secrets, "admin")); err != nil {
 		t.Fatal(err)
 	}
@@ -49,9 +50,9 @@ func TestADatabaseURLIsNotRepeatedInItsError(t *testing.T) {
 }
 
 func TestByDefaultTheTablesAreBehindTheVIP(t *testing.T) {
-	s := must(readSettings([]string{"WEIR_SECRETS=" + secretsDir(t, someSecrets), "WEIR_STATE=" + t.TempDir(), "POSTGRES_PASSWORD=of-another"}))(t)
+	s := must(readSettings([]string{"WEIR_SECRETS=" + postgrestest.SecretsDir(t), "WEIR_STATE=" + t.TempDir(), "POSTGRES_PASSWORD=of-another"}))(t)
 	c := s.database.ConnConfig
-	if c.Host != "192.168.1.100" || c.Port != 5432 || c.User != "weir" || c.Database != "weir" || c.Password != someSecrets.Console {
+	if c.Host != "192.168.1.100" || c.Port != 5432 || c.User != "weir" || c.Database != "weir" || c.Password != postgrestest.Secrets.Console {
 		t.Errorf("%s@%s:%d/%s", c.User, c.Host, c.Port, c.Database)
 	}
 	if s.listen != ":3000" || s.public.String() != "http://192.168.1.41:3000" {

@@ -3,9 +3,6 @@ package sql_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,139 +19,32 @@ import (
 
 var q = queries.New()
 
-// cluster is a real PostgreSQL behind a real pooler that has two server connections to give.
-type cluster struct {
-	*postgrestest.Host
-	inv     *inventory.Inventory
-	pooler  inventory.Node
-	secrets inventory.Secrets
-	made    atomic.Int64 // databases
-}
-
-var (
-	shared  = sync.OnceValues(startCluster)
-	started *cluster // by shared; TestMain ends it
-)
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if started != nil {
-		started.Stop()
-	}
-	os.Exit(code)
-}
-
-// running is the cluster that all tests share, each with a database of its own.
-func running(t *testing.T) *cluster {
-	t.Helper()
-	c, err := shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-func startCluster() (*cluster, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+// shared is a real PostgreSQL with Weir's tables behind a real pooler that has two server
+// connections to give. Each test has a database of its own.
+var shared = postgrestest.Shared(func() (*postgrestest.Server, error) {
 	inv := inventory.Default()
 	inv.PgBouncer.PoolSize, inv.PgBouncer.ReservePoolSize = 2, 0
-	c := &cluster{inv: inv, pooler: inv.PgBouncer.Poolers[0], secrets: inventory.Secrets{
-		Postgres: "postgres-password-1", Auth: "auth-password-12345", Admin: "admin-password-1234",
-		Monitor: "monitor-password-12", Console: "console-password-12", HAProxyStats: "statistics-password"}}
-	var addresses []inventory.Addr
-	for _, n := range inv.Hosts() {
-		addresses = append(addresses, n.Address)
-	}
-	var err error
-	if c.Host, err = postgrestest.Start(addresses...); err != nil {
+	s, err := postgrestest.Serve(inv, postgres.Render, postgres.Processes)
+	if err != nil {
 		return nil, err
 	}
-	started = c
-	if err := c.start(ctx); err != nil {
+	if err := s.ServePooler(pgbouncer.Render, pgbouncer.Processes); err != nil {
 		return nil, err
 	}
-	_, err = sql.Migrate(ctx, c.direct("weir", c.secrets.Console, "weir"))
-	return c, err
-}
+	_, err = sql.Migrate(context.Background(), s.Weir("weir"))
+	return s, err
+})
 
-func (c *cluster) start(ctx context.Context) error {
-	// On one machine a connection would come from the address it goes to; PostgreSQL's rules are
-	// about the pooler's.
-	if _, err := c.Run("ip", "route", "replace", "table", "local", "local", c.inv.Postgres.Address.String(),
-		"dev", "lo", "src", c.pooler.Address.String()); err != nil {
-		return err
-	}
-	database, err := postgres.Render(c.inv, c.secrets)
-	if err != nil {
-		return err
-	}
-	pooler, err := pgbouncer.Render(c.inv, c.pooler, c.secrets, 20000)
-	if err != nil {
-		return err
-	}
-	if err := c.Write(append(database, pooler...)); err != nil {
-		return err
-	}
-	for _, p := range append(postgres.Processes(c.inv), pgbouncer.Processes(c.inv)...) {
-		if err := c.Launch(ctx, p); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// direct reaches PostgreSQL from the monitor's address.
-func (c *cluster) direct(user, password, database string) *pgx.ConnConfig {
-	return c.config(c.inv.Monitor.Address, c.inv.Postgres.Address, c.inv.Postgres.Port, user, password, database)
-}
-
-// pooled reaches it through PgBouncer, as a client of the VIP does.
-func (c *cluster) pooled(database string) *pgx.ConnConfig {
-	return c.config(c.inv.HAProxy.Nodes[0].Address, c.pooler.Address, c.inv.PgBouncer.Port, "weir", c.secrets.Console, database)
-}
-
-func (c *cluster) config(from, to inventory.Addr, port int, user, password, database string) *pgx.ConnConfig {
-	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d sslmode=disable", to, port))
-	if err != nil {
-		panic(err) // addresses of the inventory
-	}
-	config.User, config.Password, config.Database = user, password, database
-	config.DialFunc = c.DialFrom(from)
-	return config
-}
-
-// create makes a database; like is the one to copy, or template0 for an empty one.
-func (c *cluster) create(t *testing.T, like string) (name string) {
-	t.Helper()
-	name = fmt.Sprintf("weir_%d", c.made.Add(1))
-	conn, err := pgx.ConnectConfig(t.Context(), c.direct("postgres", c.secrets.Postgres, "postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
-	if _, err := conn.Exec(t.Context(), fmt.Sprintf("CREATE DATABASE %s OWNER weir TEMPLATE %s", name, like)); err != nil {
-		t.Fatal(err)
-	}
-	return name
+// pooled reaches a database through PgBouncer, as a client of the VIP does.
+func pooled(s *postgrestest.Server, database string) *pgx.ConnConfig {
+	return s.Pooled(s.Inv.HAProxy.Nodes[0].Address, "weir", postgrestest.Secrets.Console, database)
 }
 
 // migrated is a database of the test's own with all tables and no rows, reached through the pooler.
 func migrated(t *testing.T) (context.Context, *pgxpool.Pool) {
 	t.Helper()
-	c := running(t)
-	config, err := pgxpool.ParseConfig("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.ConnConfig, config.MaxConns = c.pooled(c.create(t, "weir")), 8
-	ctx := deadline(t)
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	return ctx, pool
+	s := shared(t)
+	return deadline(t), postgrestest.Pool(t, pooled(s, s.Create(t, "weir")))
 }
 
 func deadline(t *testing.T) context.Context {

@@ -10,16 +10,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
+	"weir/ops/postgres/postgrestest"
 	"weir/sql"
 )
 
 var allMigrations = []string{"00001_incident.sql", "00002_sample.sql", "00003_account.sql", "00004_operation.sql"}
 
 func TestMigratingASecondTimeChangesNothing(t *testing.T) {
-	c := running(t)
-	config := c.pooled(c.create(t, "template0"))
+	s := shared(t)
+	config := pooled(s, s.Create(t, "template0"))
 	ctx := deadline(t)
 	if applied := must(sql.Migrate(ctx, config))(t); !slices.Equal(applied, allMigrations) {
 		t.Errorf("first: applied %q, want %q", applied, allMigrations)
@@ -33,15 +32,14 @@ func TestMigratingASecondTimeChangesNothing(t *testing.T) {
 // all have come: were they not to take turns, two would be in it; were they to wait for their turn
 // inside the database, the first would get no connection to migrate with.
 func TestOfFiveStartersThroughATransactionPoolExactlyOneMigrates(t *testing.T) {
-	c := running(t)
-	database := c.create(t, "template0")
+	s := shared(t)
+	database := s.Create(t, "template0")
 	ctx := deadline(t)
-	hurdle := must(pgx.ConnectConfig(ctx, c.direct("weir", c.secrets.Console, database)))(t)
-	defer hurdle.Close(ctx)
+	hurdle := postgrestest.Connect(t, s.Weir(database))
 	_, err := hurdle.Exec(ctx, "BEGIN; CREATE TABLE incident ()")
 	try(t, err)
 
-	config := c.pooled(database)
+	config := pooled(s, database)
 	dial, dialled := config.DialFunc, make(chan struct{}, 100)
 	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		defer func() { dialled <- struct{}{} }()
@@ -77,10 +75,10 @@ func TestOfFiveStartersThroughATransactionPoolExactlyOneMigrates(t *testing.T) {
 }
 
 func TestAStarterWaitsForTheOneThatMigratesAndNotForADeadOne(t *testing.T) {
-	c := running(t)
-	config := c.pooled(c.create(t, "template0"))
+	s := shared(t)
+	config := pooled(s, s.Create(t, "template0"))
 	ctx := deadline(t)
-	other := must(pgx.ConnectConfig(ctx, config))(t)
+	other := postgrestest.Connect(t, config)
 	_, err := other.Exec(ctx, "BEGIN; SELECT pg_advisory_xact_lock(hashtext('weir migrate'))")
 	try(t, err)
 
@@ -97,8 +95,8 @@ func TestAStarterWaitsForTheOneThatMigratesAndNotForADeadOne(t *testing.T) {
 }
 
 func TestADatabaseThatIsAwayIsAnErrorThatNamesIt(t *testing.T) {
-	c := running(t)
-	_, err := sql.Migrate(deadline(t), c.direct("weir", c.secrets.Console, "nowhere"))
+	s := shared(t)
+	_, err := sql.Migrate(deadline(t), s.Weir("nowhere"))
 	if err == nil || !strings.HasPrefix(err.Error(), "migrate database nowhere: ") {
 		t.Errorf("got %v", err)
 	}

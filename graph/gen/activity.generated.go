@@ -617,6 +617,516 @@ func (ec *executionContext) fieldContext_PoolerClient_address(_ context.Context,
 	return graphql.NewScalarFieldContext("PoolerClient", field, false, false, "String")
 }
 
+func (ec *executionContext) _PoolerClient_state(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerClient) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerClient_state(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.State, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerClient_state(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerClient", field, false, false, "String")
+}
+
+func (ec *executionContext) _PoolerClient_wait(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerClient) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerClient_wait(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Wait, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Duration) graphql.Marshaler {
+			return ec.marshalNDuration2timeᚐDuration(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerClient_wait(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerClient", field, false, false, "Duration")
+}
+
+func (ec *executionContext) _PoolerClient_lastRequest(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerClient) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerClient_lastRequest(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastRequest, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerClient_lastRequest(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerClient", field, false, false, "DateTime")
+}
+
+func (ec *executionContext) _PoolerClient_pid(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerClient) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerClient_pid(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerClient_pid(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerClient", field, false, false, "Int")
+}
+
+func (ec *executionContext) _PoolerClient_preparedStatements(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerClient) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerClient_preparedStatements(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PreparedStatements, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNLong2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerClient_preparedStatements(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerClient", field, false, false, "Long")
+}
+
+func (ec *executionContext) _PoolerConnections_pooler(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerConnections) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerConnections_pooler(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Pooler, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerConnections_pooler(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerConnections", field, false, false, "String")
+}
+
+func (ec *executionContext) _PoolerConnections_at(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerConnections) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerConnections_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerConnections_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerConnections", field, false, false, "DateTime")
+}
+
+func (ec *executionContext) _PoolerConnections_clients(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerConnections) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerConnections_clients(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Clients, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []noun.PoolerClient) graphql.Marshaler {
+			return ec.marshalNPoolerClient2ᚕweirᚋgraphᚋnounᚐPoolerClientᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerConnections_clients(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PoolerConnections",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PoolerClient(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PoolerConnections_clientsTotal(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerConnections) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerConnections_clientsTotal(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ClientsTotal, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerConnections_clientsTotal(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerConnections", field, false, false, "Int")
+}
+
+func (ec *executionContext) _PoolerConnections_servers(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerConnections) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerConnections_servers(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Servers, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []noun.PoolerServer) graphql.Marshaler {
+			return ec.marshalNPoolerServer2ᚕweirᚋgraphᚋnounᚐPoolerServerᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerConnections_servers(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PoolerConnections",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PoolerServer(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PoolerConnections_serversTotal(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerConnections) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerConnections_serversTotal(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ServersTotal, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerConnections_serversTotal(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerConnections", field, false, false, "Int")
+}
+
+func (ec *executionContext) _PoolerConnections_maxPreparedStatements(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerConnections) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerConnections_maxPreparedStatements(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MaxPreparedStatements, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerConnections_maxPreparedStatements(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerConnections", field, false, false, "Int")
+}
+
+func (ec *executionContext) _PoolerConnections_unknown(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerConnections) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerConnections_unknown(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Unknown, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerConnections_unknown(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerConnections", field, false, false, "String")
+}
+
+func (ec *executionContext) _PoolerServer_user(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerServer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerServer_user(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.User, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerServer_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerServer", field, false, false, "String")
+}
+
+func (ec *executionContext) _PoolerServer_database(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerServer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerServer_database(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Database, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerServer_database(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerServer", field, false, false, "String")
+}
+
+func (ec *executionContext) _PoolerServer_state(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerServer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerServer_state(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.State, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerServer_state(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerServer", field, false, false, "String")
+}
+
+func (ec *executionContext) _PoolerServer_pid(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerServer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerServer_pid(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerServer_pid(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerServer", field, false, false, "Int")
+}
+
+func (ec *executionContext) _PoolerServer_connectedSince(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerServer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerServer_connectedSince(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ConnectedSince, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerServer_connectedSince(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerServer", field, false, false, "DateTime")
+}
+
+func (ec *executionContext) _PoolerServer_lastRequest(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerServer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerServer_lastRequest(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastRequest, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerServer_lastRequest(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerServer", field, false, false, "DateTime")
+}
+
+func (ec *executionContext) _PoolerServer_preparedStatements(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerServer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerServer_preparedStatements(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PreparedStatements, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNLong2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerServer_preparedStatements(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PoolerServer", field, false, false, "Long")
+}
+
+func (ec *executionContext) _PoolerServer_client(ctx context.Context, field graphql.CollectedField, obj *noun.PoolerServer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PoolerServer_client(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Client, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *noun.PoolerClient) graphql.Marshaler {
+			return ec.marshalOPoolerClient2ᚖweirᚋgraphᚋnounᚐPoolerClient(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PoolerServer_client(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PoolerServer",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PoolerClient(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _TopQuery_queryId(ctx context.Context, field graphql.CollectedField, obj *noun.TopQuery) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1074,6 +1584,167 @@ func (ec *executionContext) _PoolerClient(ctx context.Context, sel ast.Selection
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "state":
+			out.Values[i] = ec._PoolerClient_state(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "wait":
+			out.Values[i] = ec._PoolerClient_wait(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "lastRequest":
+			out.Values[i] = ec._PoolerClient_lastRequest(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "pid":
+			out.Values[i] = ec._PoolerClient_pid(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "preparedStatements":
+			out.Values[i] = ec._PoolerClient_preparedStatements(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var poolerConnectionsImplementors = []string{"PoolerConnections"}
+
+func (ec *executionContext) _PoolerConnections(ctx context.Context, sel ast.SelectionSet, obj *noun.PoolerConnections) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, poolerConnectionsImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PoolerConnections")
+		case "pooler":
+			out.Values[i] = ec._PoolerConnections_pooler(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "at":
+			out.Values[i] = ec._PoolerConnections_at(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "clients":
+			out.Values[i] = ec._PoolerConnections_clients(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "clientsTotal":
+			out.Values[i] = ec._PoolerConnections_clientsTotal(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "servers":
+			out.Values[i] = ec._PoolerConnections_servers(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "serversTotal":
+			out.Values[i] = ec._PoolerConnections_serversTotal(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "maxPreparedStatements":
+			out.Values[i] = ec._PoolerConnections_maxPreparedStatements(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "unknown":
+			out.Values[i] = ec._PoolerConnections_unknown(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var poolerServerImplementors = []string{"PoolerServer"}
+
+func (ec *executionContext) _PoolerServer(ctx context.Context, sel ast.SelectionSet, obj *noun.PoolerServer) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, poolerServerImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PoolerServer")
+		case "user":
+			out.Values[i] = ec._PoolerServer_user(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "database":
+			out.Values[i] = ec._PoolerServer_database(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "state":
+			out.Values[i] = ec._PoolerServer_state(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pid":
+			out.Values[i] = ec._PoolerServer_pid(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "connectedSince":
+			out.Values[i] = ec._PoolerServer_connectedSince(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "lastRequest":
+			out.Values[i] = ec._PoolerServer_lastRequest(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "preparedStatements":
+			out.Values[i] = ec._PoolerServer_preparedStatements(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "client":
+			out.Values[i] = ec._PoolerServer_client(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -1220,6 +1891,46 @@ func (ec *executionContext) marshalNBackendState2string(ctx context.Context, sel
 	return res
 }
 
+func (ec *executionContext) marshalNPoolerClient2weirᚋgraphᚋnounᚐPoolerClient(ctx context.Context, sel ast.SelectionSet, v noun.PoolerClient) graphql.Marshaler {
+	return ec._PoolerClient(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNPoolerClient2ᚕweirᚋgraphᚋnounᚐPoolerClientᚄ(ctx context.Context, sel ast.SelectionSet, v []noun.PoolerClient) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPoolerClient2weirᚋgraphᚋnounᚐPoolerClient(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNPoolerServer2weirᚋgraphᚋnounᚐPoolerServer(ctx context.Context, sel ast.SelectionSet, v noun.PoolerServer) graphql.Marshaler {
+	return ec._PoolerServer(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNPoolerServer2ᚕweirᚋgraphᚋnounᚐPoolerServerᚄ(ctx context.Context, sel ast.SelectionSet, v []noun.PoolerServer) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPoolerServer2weirᚋgraphᚋnounᚐPoolerServer(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) marshalNTopQuery2weirᚋgraphᚋnounᚐTopQuery(ctx context.Context, sel ast.SelectionSet, v noun.TopQuery) graphql.Marshaler {
 	return ec._TopQuery(ctx, sel, &v)
 }
@@ -1259,6 +1970,13 @@ func (ec *executionContext) marshalOPoolerClient2ᚖweirᚋgraphᚋnounᚐPooler
 		return graphql.Null
 	}
 	return ec._PoolerClient(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOPoolerConnections2ᚖweirᚋgraphᚋnounᚐPoolerConnections(ctx context.Context, sel ast.SelectionSet, v *noun.PoolerConnections) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._PoolerConnections(ctx, sel, v)
 }
 
 // endregion ***************************** type.gotpl *****************************

@@ -441,13 +441,29 @@ type ComplexityRoot struct {
 	}
 
 	PoolerClient struct {
-		Address        func(childComplexity int) int
-		Application    func(childComplexity int) int
-		ConnectedSince func(childComplexity int) int
-		Database       func(childComplexity int) int
-		Pooler         func(childComplexity int) int
-		ProxyAddress   func(childComplexity int) int
-		User           func(childComplexity int) int
+		Address            func(childComplexity int) int
+		Application        func(childComplexity int) int
+		ConnectedSince     func(childComplexity int) int
+		Database           func(childComplexity int) int
+		LastRequest        func(childComplexity int) int
+		PID                func(childComplexity int) int
+		Pooler             func(childComplexity int) int
+		PreparedStatements func(childComplexity int) int
+		ProxyAddress       func(childComplexity int) int
+		State              func(childComplexity int) int
+		User               func(childComplexity int) int
+		Wait               func(childComplexity int) int
+	}
+
+	PoolerConnections struct {
+		At                    func(childComplexity int) int
+		Clients               func(childComplexity int) int
+		ClientsTotal          func(childComplexity int) int
+		MaxPreparedStatements func(childComplexity int) int
+		Pooler                func(childComplexity int) int
+		Servers               func(childComplexity int) int
+		ServersTotal          func(childComplexity int) int
+		Unknown               func(childComplexity int) int
 	}
 
 	PoolerDatabase struct {
@@ -487,6 +503,17 @@ type ComplexityRoot struct {
 		Took     func(childComplexity int) int
 		TriedAt  func(childComplexity int) int
 		Value    func(childComplexity int) int
+	}
+
+	PoolerServer struct {
+		Client             func(childComplexity int) int
+		ConnectedSince     func(childComplexity int) int
+		Database           func(childComplexity int) int
+		LastRequest        func(childComplexity int) int
+		PID                func(childComplexity int) int
+		PreparedStatements func(childComplexity int) int
+		State              func(childComplexity int) int
+		User               func(childComplexity int) int
 	}
 
 	PoolerStat struct {
@@ -549,22 +576,23 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		Activity        func(childComplexity int) int
-		Audit           func(childComplexity int, actor *string, verb *string, subject *string, since *time.Time, until *time.Time, first *int, after *string, last *int, before *string) int
-		Config          func(childComplexity int, host string) int
-		Fleet           func(childComplexity int) int
-		IncidentSummary func(childComplexity int, since *time.Time, until *time.Time) int
-		Incidents       func(childComplexity int, open *bool, severity *string, kind *string, subject *string, since *time.Time, until *time.Time, first *int, after *string, last *int, before *string) int
-		Links           func(childComplexity int) int
-		Node            func(childComplexity int, id string) int
-		Notifications   func(childComplexity int, state *string, first *int, after *string, last *int, before *string) int
-		Samples         func(childComplexity int, metric string, subject *string, from time.Time, to time.Time, points int) int
-		Sessions        func(childComplexity int, user *string, first *int, after *string, last *int, before *string) int
-		Silences        func(childComplexity int, first *int, after *string, last *int, before *string) int
-		Tokens          func(childComplexity int, user *string, first *int, after *string, last *int, before *string) int
-		TopQueries      func(childComplexity int, by string, first int) int
-		Users           func(childComplexity int, first *int, after *string, last *int, before *string) int
-		Viewer          func(childComplexity int) int
+		Activity          func(childComplexity int) int
+		Audit             func(childComplexity int, actor *string, verb *string, subject *string, since *time.Time, until *time.Time, first *int, after *string, last *int, before *string) int
+		Config            func(childComplexity int, host string) int
+		Fleet             func(childComplexity int) int
+		IncidentSummary   func(childComplexity int, since *time.Time, until *time.Time) int
+		Incidents         func(childComplexity int, open *bool, severity *string, kind *string, subject *string, since *time.Time, until *time.Time, first *int, after *string, last *int, before *string) int
+		Links             func(childComplexity int) int
+		Node              func(childComplexity int, id string) int
+		Notifications     func(childComplexity int, state *string, first *int, after *string, last *int, before *string) int
+		PoolerConnections func(childComplexity int, pooler string, first int) int
+		Samples           func(childComplexity int, metric string, subject *string, from time.Time, to time.Time, points int) int
+		Sessions          func(childComplexity int, user *string, first *int, after *string, last *int, before *string) int
+		Silences          func(childComplexity int, first *int, after *string, last *int, before *string) int
+		Tokens            func(childComplexity int, user *string, first *int, after *string, last *int, before *string) int
+		TopQueries        func(childComplexity int, by string, first int) int
+		Users             func(childComplexity int, first *int, after *string, last *int, before *string) int
+		Viewer            func(childComplexity int) int
 	}
 
 	RecoveryCodesPayload struct {
@@ -2692,24 +2720,103 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PoolerClient.Database(childComplexity), true
+	case "PoolerClient.lastRequest":
+		if e.ComplexityRoot.PoolerClient.LastRequest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerClient.LastRequest(childComplexity), true
+	case "PoolerClient.pid":
+		if e.ComplexityRoot.PoolerClient.PID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerClient.PID(childComplexity), true
 	case "PoolerClient.pooler":
 		if e.ComplexityRoot.PoolerClient.Pooler == nil {
 			break
 		}
 
 		return e.ComplexityRoot.PoolerClient.Pooler(childComplexity), true
+	case "PoolerClient.preparedStatements":
+		if e.ComplexityRoot.PoolerClient.PreparedStatements == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerClient.PreparedStatements(childComplexity), true
 	case "PoolerClient.proxyAddress":
 		if e.ComplexityRoot.PoolerClient.ProxyAddress == nil {
 			break
 		}
 
 		return e.ComplexityRoot.PoolerClient.ProxyAddress(childComplexity), true
+	case "PoolerClient.state":
+		if e.ComplexityRoot.PoolerClient.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerClient.State(childComplexity), true
 	case "PoolerClient.user":
 		if e.ComplexityRoot.PoolerClient.User == nil {
 			break
 		}
 
 		return e.ComplexityRoot.PoolerClient.User(childComplexity), true
+	case "PoolerClient.wait":
+		if e.ComplexityRoot.PoolerClient.Wait == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerClient.Wait(childComplexity), true
+
+	case "PoolerConnections.at":
+		if e.ComplexityRoot.PoolerConnections.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerConnections.At(childComplexity), true
+	case "PoolerConnections.clients":
+		if e.ComplexityRoot.PoolerConnections.Clients == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerConnections.Clients(childComplexity), true
+	case "PoolerConnections.clientsTotal":
+		if e.ComplexityRoot.PoolerConnections.ClientsTotal == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerConnections.ClientsTotal(childComplexity), true
+	case "PoolerConnections.maxPreparedStatements":
+		if e.ComplexityRoot.PoolerConnections.MaxPreparedStatements == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerConnections.MaxPreparedStatements(childComplexity), true
+	case "PoolerConnections.pooler":
+		if e.ComplexityRoot.PoolerConnections.Pooler == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerConnections.Pooler(childComplexity), true
+	case "PoolerConnections.servers":
+		if e.ComplexityRoot.PoolerConnections.Servers == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerConnections.Servers(childComplexity), true
+	case "PoolerConnections.serversTotal":
+		if e.ComplexityRoot.PoolerConnections.ServersTotal == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerConnections.ServersTotal(childComplexity), true
+	case "PoolerConnections.unknown":
+		if e.ComplexityRoot.PoolerConnections.Unknown == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerConnections.Unknown(childComplexity), true
 
 	case "PoolerDatabase.currentConnections":
 		if e.ComplexityRoot.PoolerDatabase.CurrentConnections == nil {
@@ -2876,6 +2983,55 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PoolerReading.Value(childComplexity), true
+
+	case "PoolerServer.client":
+		if e.ComplexityRoot.PoolerServer.Client == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerServer.Client(childComplexity), true
+	case "PoolerServer.connectedSince":
+		if e.ComplexityRoot.PoolerServer.ConnectedSince == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerServer.ConnectedSince(childComplexity), true
+	case "PoolerServer.database":
+		if e.ComplexityRoot.PoolerServer.Database == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerServer.Database(childComplexity), true
+	case "PoolerServer.lastRequest":
+		if e.ComplexityRoot.PoolerServer.LastRequest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerServer.LastRequest(childComplexity), true
+	case "PoolerServer.pid":
+		if e.ComplexityRoot.PoolerServer.PID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerServer.PID(childComplexity), true
+	case "PoolerServer.preparedStatements":
+		if e.ComplexityRoot.PoolerServer.PreparedStatements == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerServer.PreparedStatements(childComplexity), true
+	case "PoolerServer.state":
+		if e.ComplexityRoot.PoolerServer.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerServer.State(childComplexity), true
+	case "PoolerServer.user":
+		if e.ComplexityRoot.PoolerServer.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolerServer.User(childComplexity), true
 
 	case "PoolerStat.database":
 		if e.ComplexityRoot.PoolerStat.Database == nil {
@@ -3214,6 +3370,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Notifications(childComplexity, args["state"].(*string), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
+	case "Query.poolerConnections":
+		if e.ComplexityRoot.Query.PoolerConnections == nil {
+			break
+		}
+
+		args, err := ec.field_Query_poolerConnections_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.PoolerConnections(childComplexity, args["pooler"].(string), args["first"].(int)), true
 	case "Query.samples":
 		if e.ComplexityRoot.Query.Samples == nil {
 			break
@@ -4051,6 +4218,53 @@ var sources = []*ast.Source{
     "So many: 1 to 100."
     first: Int! = 20
   ): [TopQuery!]!
+  "Who is connected to a pooler at this moment, and its connections to PostgreSQL, those of applications only; null when the inventory has no such pooler. Needs the role viewer."
+  poolerConnections(
+    "As the inventory calls it."
+    pooler: String!
+    "So many of each: 1 to 100."
+    first: Int! = 20
+  ): PoolerConnections
+}
+
+"Both ends of a pooler at one moment. Its own console and the connections that look passwords up are left out."
+type PoolerConnections {
+  "The pooler's name."
+  pooler: String!
+  "When it was read."
+  at: DateTime!
+  "Those that wait come first, the longest wait first; then those connected longest."
+  clients: [PoolerClient!]!
+  "All clients, also those not listed."
+  clientsTotal: Int!
+  "Those in use come first; then those that were idle longest."
+  servers: [PoolerServer!]!
+  "All connections to PostgreSQL, also those not listed."
+  serversTotal: Int!
+  "The most prepared statements that it keeps on a connection to PostgreSQL; 0: clients cannot prepare in transaction mode."
+  maxPreparedStatements: Int!
+  "Sentences about what could not be asked, and so is missing here."
+  unknown: [String!]!
+}
+
+"A connection of a pooler to PostgreSQL."
+type PoolerServer {
+  "Name of the role of PostgreSQL."
+  user: String!
+  "As clients call it."
+  database: String!
+  "What the pooler calls it: active, idle, used, tested, login, new, ..."
+  state: String!
+  "Process id of its backend."
+  pid: Int!
+  "Since when it is connected; null when the pooler does not say."
+  connectedSince: DateTime
+  "When it was last asked something; null when the pooler does not say."
+  lastRequest: DateTime
+  "Statements that stand prepared on it."
+  preparedStatements: Long!
+  "The client that it works for now; null when it works for none, or when that is unknown."
+  client: PoolerClient
 }
 
 "The client sessions of PostgreSQL."
@@ -4127,6 +4341,16 @@ type PoolerClient {
   proxyAddress: String!
   "The client's real address, host:port; null when HAProxy cannot be asked for it."
   address: String
+  "What the pooler calls it: active, which may be idle, waiting, ..."
+  state: String!
+  "How long it has waited for a connection to PostgreSQL; 0 when it does not wait."
+  wait: Duration!
+  "When it asked for something last; null when the pooler does not say."
+  lastRequest: DateTime
+  "Process id of the backend that works for it now; null when there is none, or when that is unknown."
+  pid: Int
+  "Statements that it has prepared."
+  preparedStatements: Long!
 }
 
 "What to sort queries by."
@@ -6740,8 +6964,40 @@ func (ec *executionContext) childFields_PoolerClient(ctx context.Context, field 
 		return ec.fieldContext_PoolerClient_proxyAddress(ctx, field)
 	case "address":
 		return ec.fieldContext_PoolerClient_address(ctx, field)
+	case "state":
+		return ec.fieldContext_PoolerClient_state(ctx, field)
+	case "wait":
+		return ec.fieldContext_PoolerClient_wait(ctx, field)
+	case "lastRequest":
+		return ec.fieldContext_PoolerClient_lastRequest(ctx, field)
+	case "pid":
+		return ec.fieldContext_PoolerClient_pid(ctx, field)
+	case "preparedStatements":
+		return ec.fieldContext_PoolerClient_preparedStatements(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PoolerClient", field.Name)
+}
+
+func (ec *executionContext) childFields_PoolerConnections(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "pooler":
+		return ec.fieldContext_PoolerConnections_pooler(ctx, field)
+	case "at":
+		return ec.fieldContext_PoolerConnections_at(ctx, field)
+	case "clients":
+		return ec.fieldContext_PoolerConnections_clients(ctx, field)
+	case "clientsTotal":
+		return ec.fieldContext_PoolerConnections_clientsTotal(ctx, field)
+	case "servers":
+		return ec.fieldContext_PoolerConnections_servers(ctx, field)
+	case "serversTotal":
+		return ec.fieldContext_PoolerConnections_serversTotal(ctx, field)
+	case "maxPreparedStatements":
+		return ec.fieldContext_PoolerConnections_maxPreparedStatements(ctx, field)
+	case "unknown":
+		return ec.fieldContext_PoolerConnections_unknown(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PoolerConnections", field.Name)
 }
 
 func (ec *executionContext) childFields_PoolerDatabase(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -6820,6 +7076,28 @@ func (ec *executionContext) childFields_PoolerReading(ctx context.Context, field
 		return ec.fieldContext_PoolerReading_since(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PoolerReading", field.Name)
+}
+
+func (ec *executionContext) childFields_PoolerServer(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_PoolerServer_user(ctx, field)
+	case "database":
+		return ec.fieldContext_PoolerServer_database(ctx, field)
+	case "state":
+		return ec.fieldContext_PoolerServer_state(ctx, field)
+	case "pid":
+		return ec.fieldContext_PoolerServer_pid(ctx, field)
+	case "connectedSince":
+		return ec.fieldContext_PoolerServer_connectedSince(ctx, field)
+	case "lastRequest":
+		return ec.fieldContext_PoolerServer_lastRequest(ctx, field)
+	case "preparedStatements":
+		return ec.fieldContext_PoolerServer_preparedStatements(ctx, field)
+	case "client":
+		return ec.fieldContext_PoolerServer_client(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PoolerServer", field.Name)
 }
 
 func (ec *executionContext) childFields_PoolerStat(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

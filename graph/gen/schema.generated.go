@@ -63,6 +63,7 @@ type QueryResolver interface {
 	Viewer(ctx context.Context) (*noun.Viewer, error)
 	Activity(ctx context.Context) (*noun.Activity, error)
 	TopQueries(ctx context.Context, by string, first int) ([]noun.TopQuery, error)
+	PoolerConnections(ctx context.Context, pooler string, first int) (*noun.PoolerConnections, error)
 	Audit(ctx context.Context, actor *string, verb *string, subject *string, since *time.Time, until *time.Time, first *int, after *string, last *int, before *string) (*noun.Connection[noun.AuditEntry], error)
 	Config(ctx context.Context, host string) (*noun.Config, error)
 	Fleet(ctx context.Context) (*noun.Fleet, error)
@@ -1324,6 +1325,28 @@ func (ec *executionContext) field_Query_notifications_args(ctx context.Context, 
 		return nil, err
 	}
 	args["before"] = arg4
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_poolerConnections_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "pooler",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["pooler"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNInt2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
 	return args, nil
 }
 
@@ -3496,6 +3519,50 @@ func (ec *executionContext) fieldContext_Query_topQueries(ctx context.Context, f
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_poolerConnections(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_poolerConnections(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().PoolerConnections(ctx, fc.Args["pooler"].(string), fc.Args["first"].(int))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *noun.PoolerConnections) graphql.Marshaler {
+			return ec.marshalOPoolerConnections2ᚖweirᚋgraphᚋnounᚐPoolerConnections(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_poolerConnections(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PoolerConnections(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_poolerConnections_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Query_audit(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -4732,6 +4799,12 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_topQueries(ctx, field)
+				})
+		case "poolerConnections":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_poolerConnections(ctx, field)
 				})
 		case "audit":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,

@@ -32,7 +32,7 @@ type Backend struct {
 	Client      *PoolerClient
 }
 
-// PoolerClient is the client of a pooler that a backend works for.
+// PoolerClient is a client of a pooler.
 type PoolerClient struct {
 	Pooler         string
 	User           string
@@ -41,6 +41,35 @@ type PoolerClient struct {
 	ConnectedSince *time.Time
 	ProxyAddress   string  // HAProxy's own end
 	Address        *string // the client's; nil is unknown
+
+	State              string // as SHOW CLIENTS has it
+	Wait               time.Duration
+	LastRequest        *time.Time
+	PID                *int // of the backend that works for it; nil is none
+	PreparedStatements int64
+}
+
+// PoolerServer is a connection of a pooler to PostgreSQL.
+type PoolerServer struct {
+	User, Database     string
+	State              string // as SHOW SERVERS has it
+	PID                int
+	ConnectedSince     *time.Time
+	LastRequest        *time.Time
+	PreparedStatements int64
+	Client             *PoolerClient // that it works for; nil is none
+}
+
+// PoolerConnections are both ends of a pooler at one moment, some of each and how many there are.
+type PoolerConnections struct {
+	Pooler                string
+	At                    time.Time
+	Clients               []PoolerClient
+	ClientsTotal          int
+	Servers               []PoolerServer
+	ServersTotal          int
+	MaxPreparedStatements int
+	Unknown               []string // sentences about what could not be asked
 }
 
 // TopQuery is one kind of query and what it cost.

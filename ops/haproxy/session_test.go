@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"weir/ops/inventory"
+	"weir/ops/inventory/golden"
 )
 
 // from connects with an address of the machine as the client's.
@@ -42,7 +43,7 @@ func TestTheConsoleLearnsWhoIsBehindAConnectionToAPooler(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if *update {
+		if *golden.Update {
 			raw := m.told(ctx, t, m.inv.Console.Address, sessionQuestion)
 			if err := os.WriteFile("testdata/sessions-3.0.txt", []byte(raw), 0o644); err != nil {
 				t.Fatal(err)

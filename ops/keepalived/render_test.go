@@ -1,8 +1,6 @@
 package keepalived
 
 import (
-	"bytes"
-	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -17,9 +15,8 @@ import (
 	"testing"
 
 	"weir/ops/inventory"
+	"weir/ops/inventory/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 var testSecrets = inventory.Secrets{HAProxyStats: "a-password-for-tests"}
 
@@ -30,28 +27,7 @@ func TestEveryFileOfANodeIsAsReviewed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		dir := filepath.Join("testdata/golden", node.Name)
-		for _, f := range files {
-			path := filepath.Join(dir, strings.ReplaceAll(strings.TrimPrefix(f.Path, "/"), "/", "_")+".golden")
-			if *update {
-				if err := os.MkdirAll(dir, 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(path, f.Body, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(want, f.Body) {
-				t.Errorf("%s is not as in %s (go test -update writes it); it is now\n%s", f.Path, path, f.Body)
-			}
-		}
-		if golden, _ := filepath.Glob(dir + "/*"); len(golden) != len(files) {
-			t.Errorf("%s holds %d files, and %d were rendered", dir, len(golden), len(files))
-		}
+		golden.Files(t, node.Name, files)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"weir/ops/postgres/postgrestest"
 )
 
 type roundTrip func(*http.Request) (*http.Response, error)
@@ -19,7 +20,7 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 
 func TestTheHeartbeatStopsWithTheLooksAndKeepsItsURLSecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log lines
+		var log postgrestest.Log
 		var calls atomic.Int32
 		var fresh, fail atomic.Bool
 		fresh.Store(true)

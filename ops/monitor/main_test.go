@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -25,109 +22,39 @@ import (
 	"weir/ops/postgres/postgrestest"
 )
 
-// host is a sealed machine with every address of the inventory, on which PostgreSQL runs, and
-// PgBouncer as pgb1. HAProxy does not.
-type host struct {
-	*postgrestest.Host
-	inv     *inventory.Inventory
-	secrets inventory.Secrets
-	made    atomic.Int64 // databases
-}
-
-var (
-	shared  = sync.OnceValues(startHost)
-	started *host // by shared; TestMain ends it
-)
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if started != nil {
-		started.Stop()
-	}
-	os.Exit(code)
-}
+// host is a machine on which PostgreSQL runs, and PgBouncer as pgb1. HAProxy does not.
+type host struct{ *postgrestest.Server }
 
 // running is the machine that all tests share, each with a database of its own.
-func running(t *testing.T) *host {
+func running(t *testing.T) host {
 	t.Helper()
-	h, err := shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
+	return host{shared(t)}
 }
 
-func startHost() (*host, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	h := &host{inv: inventory.Default(), secrets: inventory.Secrets{
-		Postgres: "postgres-password-1", Auth: "auth-password-12345", Admin: "admin-password-1234",
-		Monitor: "monitor-password-12", Console: "console-password-12", HAProxyStats: "statistics-password"}}
-	h.inv.Postgres.Settings["shared_buffers"] = "32MB"
-	h.inv.Postgres.Settings["effective_cache_size"] = "64MB"
-	var addresses []inventory.Addr
-	for _, n := range h.inv.Hosts() {
-		addresses = append(addresses, n.Address)
-	}
-	var err error
-	if h.Host, err = postgrestest.Start(addresses...); err != nil {
-		return nil, err
-	}
-	started = h
-	database, err := postgres.Render(h.inv, h.secrets)
+var shared = postgrestest.Shared(func() (*postgrestest.Server, error) {
+	inv := inventory.Default()
+	inv.Postgres.Settings["shared_buffers"] = "32MB"
+	inv.Postgres.Settings["effective_cache_size"] = "64MB"
+	s, err := postgrestest.Serve(inv, postgres.Render, postgres.Processes)
 	if err != nil {
 		return nil, err
 	}
-	pooler, err := pgbouncer.Render(h.inv, h.inv.PgBouncer.Poolers[0], h.secrets, 20000)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.Write(append(database, pooler...)); err != nil {
-		return nil, err
-	}
-	for _, p := range append(postgres.Processes(h.inv), pgbouncer.Processes(h.inv)...) {
-		if err := h.Launch(ctx, p); err != nil {
-			return nil, err
-		}
-	}
-	return h, nil
-}
+	return s, s.ServePooler(pgbouncer.Render, pgbouncer.Processes)
+})
 
 // dsn is a new, empty database of role weir.
-func (h *host) dsn(t *testing.T) string {
+func (h host) dsn(t *testing.T) string {
 	t.Helper()
-	name := fmt.Sprintf("monitor_%d", h.made.Add(1))
-	config, err := pgx.ParseConfig(fmt.Sprintf("postgres://postgres:%s@%s/postgres?sslmode=disable", h.secrets.Postgres, h.inv.PostgresEndpoint()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.DialFunc = h.DialFrom(h.inv.Monitor.Address)
-	conn, err := pgx.ConnectConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
-	if _, err := conn.Exec(t.Context(), "CREATE DATABASE "+name+" OWNER weir TEMPLATE template0"); err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("postgres://weir:%s@%s/%s?sslmode=disable", h.secrets.Console, h.inv.PostgresEndpoint(), name)
+	return fmt.Sprintf("postgres://weir:%s@%s/%s?sslmode=disable", postgrestest.Secrets.Console, h.Inv.PostgresEndpoint(), h.Create(t, "template0"))
 }
 
 // pool connects to a database from the monitor's address, through a switch that can cut it off.
-func (h *host) pool(t *testing.T, dsn string) (*pgxpool.Pool, *cutter) {
+func (h host) pool(t *testing.T, dsn string) (*pgxpool.Pool, *cutter) {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cut := &cutter{dial: h.DialFrom(h.inv.Monitor.Address)}
-	config.ConnConfig.DialFunc, config.MaxConns = cut.Dial, 4
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	return pool, cut
+	config := must(pgx.ParseConfig(dsn))(t)
+	cut := &cutter{dial: h.DialFrom(h.Inv.Monitor.Address)}
+	config.DialFunc = cut.Dial
+	return postgrestest.Pool(t, config), cut
 }
 
 // cutter dials until told that nobody answers.
@@ -178,24 +105,6 @@ func until(t *testing.T, ctx context.Context, what string, is func() bool) {
 			t.Fatalf("waited until %s: %v", what, context.Cause(ctx))
 		}
 	}
-}
-
-// lines is a log that is read while it is written.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

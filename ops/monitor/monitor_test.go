@@ -22,6 +22,7 @@ import (
 	"weir/ops/incident"
 	"weir/ops/inventory"
 	"weir/ops/pgbouncer"
+	"weir/ops/postgres/postgrestest"
 	"weir/queries"
 )
 
@@ -57,11 +58,11 @@ func (f *fakeSlack) told() []string {
 type life struct {
 	stop context.CancelFunc
 	code chan int
-	log  lines
+	log  postgrestest.Log
 }
 
-func (h *host) monitor(t *testing.T, environ ...string) *life {
-	return begin(t, h.DialFrom(h.inv.Monitor.Address), environ...)
+func (h host) monitor(t *testing.T, environ ...string) *life {
+	return begin(t, h.DialFrom(h.Inv.Monitor.Address), environ...)
 }
 
 func begin(t *testing.T, dial fleet.Dial, environ ...string) *life {
@@ -99,7 +100,7 @@ func TestAMonitorOfAClusterWithoutHAProxy(t *testing.T) {
 	ctx, dsn, listen := deadline(t), h.dsn(t), freePort(t)
 	pool, _ := h.pool(t, dsn)
 	state := filepath.Join(t.TempDir(), "state")
-	environ := []string{"WEIR_SECRETS=" + secretsDir(t, h.secrets), "WEIR_STATE=" + state, "DATABASE_URL=" + dsn,
+	environ := []string{"WEIR_SECRETS=" + postgrestest.SecretsDir(t), "WEIR_STATE=" + state, "DATABASE_URL=" + dsn,
 		"SLACK_WEBHOOK_URL=" + slack.URL + "/services/hush", "WEIR_LISTEN=" + listen}
 	seed(t, state)
 	before := runtime.NumGoroutine()
@@ -126,7 +127,7 @@ func TestAMonitorOfAClusterWithoutHAProxy(t *testing.T) {
 		t.Errorf("it took %s to end", took)
 	}
 	told := slack.told()
-	if strings.Contains(first.log.String(), "hush") || strings.Contains(first.log.String(), h.secrets.Console) {
+	if strings.Contains(first.log.String(), "hush") || strings.Contains(first.log.String(), postgrestest.Secrets.Console) {
 		t.Errorf("a secret is in the log:\n%s", &first.log)
 	}
 
@@ -170,7 +171,7 @@ func askHealth(t *testing.T, listen string) (int, health) {
 
 func TestAnotherMonitorWithTheSameStateOrPortDoesNotStart(t *testing.T) {
 	h := running(t)
-	secrets, state, listen := secretsDir(t, h.secrets), t.TempDir(), freePort(t)
+	secrets, state, listen := postgrestest.SecretsDir(t), t.TempDir(), freePort(t)
 	first := h.monitor(t, "WEIR_SECRETS="+secrets, "WEIR_STATE="+state, "WEIR_LISTEN="+listen, "DATABASE_URL="+h.dsn(t))
 	until(t, deadline(t), "it watches", func() bool { return strings.Contains(first.log.String(), "monitor watches") })
 	defer first.end(t)
@@ -178,7 +179,7 @@ func TestAnotherMonitorWithTheSameStateOrPortDoesNotStart(t *testing.T) {
 		{state, "127.0.0.1:0", "another monitor"},
 		{t.TempDir(), listen, "address already in use"},
 	} {
-		var said lines
+		var said postgrestest.Log
 		code := run(t.Context(), environment{Environ: []string{"WEIR_SECRETS=" + secrets, "WEIR_STATE=" + test.state, "WEIR_LISTEN=" + test.listen},
 			Stderr: &said, Dial: h.Dial})
 		if code != exitFailed || !strings.Contains(said.String(), test.want) {
@@ -216,8 +217,8 @@ func TestItEndsInTimeWhileNothingAnswers(t *testing.T) {
 	h := running(t)
 	ctx, dsn := deadline(t), h.dsn(t)
 	pool, _ := h.pool(t, dsn)
-	around := &ice{dial: h.DialFrom(h.inv.Monitor.Address)}
-	l := begin(t, around.Dial, "WEIR_SECRETS="+secretsDir(t, h.secrets), "WEIR_STATE="+t.TempDir(), "WEIR_LISTEN=127.0.0.1:0", "DATABASE_URL="+dsn)
+	around := &ice{dial: h.DialFrom(h.Inv.Monitor.Address)}
+	l := begin(t, around.Dial, "WEIR_SECRETS="+postgrestest.SecretsDir(t), "WEIR_STATE="+t.TempDir(), "WEIR_LISTEN=127.0.0.1:0", "DATABASE_URL="+dsn)
 	until(t, ctx, "the tables are there", func() bool { _, err := query.PauseList(ctx, pool); return err == nil })
 	around.frozen.Store(true)
 	until(t, ctx, "a question has no answer", func() bool { return strings.Contains(l.log.String(), "pauses are ended by the records read last") })
@@ -230,11 +231,11 @@ func TestAnOverduePauseIsEnded(t *testing.T) {
 	h := running(t)
 	ctx, dsn := deadline(t), h.dsn(t)
 	pool, _ := h.pool(t, dsn)
-	l := h.monitor(t, "WEIR_SECRETS="+secretsDir(t, h.secrets), "WEIR_STATE="+t.TempDir(), "WEIR_LISTEN=127.0.0.1:0", "DATABASE_URL="+dsn)
+	l := h.monitor(t, "WEIR_SECRETS="+postgrestest.SecretsDir(t), "WEIR_STATE="+t.TempDir(), "WEIR_LISTEN=127.0.0.1:0", "DATABASE_URL="+dsn)
 	defer l.end(t)
 	until(t, ctx, "the tables are there", func() bool { _, err := query.PauseList(ctx, pool); return err == nil })
 
-	pgb1 := h.inv.PgBouncer.Poolers[0]
+	pgb1 := h.Inv.PgBouncer.Poolers[0]
 	admin := console(t, h, pgb1)
 	try(t, admin.Pause(ctx, ""))
 	at := time.Now().UTC().Truncate(time.Microsecond)
@@ -248,9 +249,9 @@ func TestAnOverduePauseIsEnded(t *testing.T) {
 }
 
 // console is a pooler's, as an operator's.
-func console(t *testing.T, h *host, pooler inventory.Node) *pgbouncer.Client {
+func console(t *testing.T, h host, pooler inventory.Node) *pgbouncer.Client {
 	t.Helper()
-	c := must(pgbouncer.New(pooler, h.inv.PgBouncer.Port, "weir_admin", h.secrets.Admin, h.DialFrom(h.inv.Monitor.Address)))(t)
+	c := must(pgbouncer.New(pooler, h.Inv.PgBouncer.Port, "weir_admin", postgrestest.Secrets.Admin, h.DialFrom(h.Inv.Monitor.Address)))(t)
 	t.Cleanup(func() { c.Close(context.Background()) })
 	return c
 }

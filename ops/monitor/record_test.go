@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"weir/ops/incident"
+	"weir/ops/postgres/postgrestest"
 	"weir/ops/slack"
 	"weir/queries"
 	"weir/sql"
@@ -22,7 +23,7 @@ type ledger struct {
 	*record
 	cut *cutter
 	ctx context.Context
-	log lines
+	log postgrestest.Log
 }
 
 func newLedger(t *testing.T) *ledger {

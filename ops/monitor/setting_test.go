@@ -8,26 +8,14 @@ import (
 	"testing"
 
 	"weir/ops/inventory"
+	"weir/ops/postgres/postgrestest"
 )
-
-// secretsDir holds the four secrets of a monitor.
-func secretsDir(t *testing.T, s inventory.Secrets) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, value := range map[string]string{"monitor": s.Monitor, "admin": s.Admin, "console": s.Console, "haproxy-stats": s.HAProxyStats} {
-		try(t, os.WriteFile(filepath.Join(dir, name), []byte(value+"\n"), 0o600))
-	}
-	return dir
-}
-
-var someSecrets = inventory.Secrets{Monitor: "monitor-password-12", Admin: "admin-password-1234",
-	Console: "console-password-12", HAProxyStats: "statistics-password"}
 
 func TestEveryMistakeIsNamedAtOnceAndNoSecretWithIt(t *testing.T) {
 	inventoryFile := filepath.Join(t.TempDir(), "inventory.yaml")
 	try(t, os.WriteFile(inventoryFile, []byte("cluster: x\n"), 0o600))
 	t.Setenv(inventory.Env, inventoryFile)
-	secrets := secretsDir(t, someSecrets)
+	secrets := postgrestest.SecretsDir(t)
 	try(t, os.Remove(filepath.Join(secrets, "admin")))
 	var stderr bytes.Buffer
 	code := run(t.Context(), environment{Stderr: &stderr, Environ: []string{
@@ -59,12 +47,12 @@ func TestADatabaseURLIsNotRepeatedInItsError(t *testing.T) {
 }
 
 func TestByDefaultTheRecordGoesStraightToPostgreSQL(t *testing.T) {
-	s, err := readSettings([]string{"WEIR_SECRETS=" + secretsDir(t, someSecrets), "WEIR_STATE=" + t.TempDir()})
+	s, err := readSettings([]string{"WEIR_SECRETS=" + postgrestest.SecretsDir(t), "WEIR_STATE=" + t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := s.database.ConnConfig
-	if c.Host != "192.168.1.30" || c.Port != 5432 || c.User != "weir" || c.Database != "weir" || c.Password != someSecrets.Console {
+	if c.Host != "192.168.1.30" || c.Port != 5432 || c.User != "weir" || c.Database != "weir" || c.Password != postgrestest.Secrets.Console {
 		t.Errorf("%s@%s:%d/%s", c.User, c.Host, c.Port, c.Database)
 	}
 	if s.listen != ":9187" || s.processes != 1 {

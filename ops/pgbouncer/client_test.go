@@ -13,15 +13,12 @@ import (
 
 	"weir/ops/pgbouncer"
 	"weir/ops/postgres"
+	"weir/ops/postgres/postgrestest"
 )
 
 func TestTheConsoleIsReadByTheMonitor(t *testing.T) {
 	c, ctx := running(t), deadline(t)
-	app, err := c.pooled(ctx, "postgres", c.secrets.Postgres, "postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer app.Close(ctx)
+	app := c.application(t)
 	var backend int64
 	if _, err := app.Exec(ctx, `BEGIN`); err != nil {
 		t.Fatal(err)
@@ -29,7 +26,7 @@ func TestTheConsoleIsReadByTheMonitor(t *testing.T) {
 	if err := app.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&backend); err != nil {
 		t.Fatal(err)
 	}
-	console := c.admin(t, "weir_monitor", c.secrets.Monitor)
+	console := c.admin(t, "weir_monitor", secrets.Monitor)
 
 	if v, err := console.Version(ctx); err != nil || !strings.HasPrefix(v, "PgBouncer 1.") {
 		t.Errorf("version: %q, %v", v, err)
@@ -85,7 +82,7 @@ func backendOf(t *testing.T, ctx context.Context, console *pgbouncer.Client, con
 
 func TestTheMonitorMayNotGiveOrders(t *testing.T) {
 	c, ctx := running(t), deadline(t)
-	if err := c.admin(t, "weir_monitor", c.secrets.Monitor).Pause(ctx, ""); err == nil {
+	if err := c.admin(t, "weir_monitor", secrets.Monitor).Pause(ctx, ""); err == nil {
 		t.Error("it paused the pooler")
 	}
 	if _, err := c.admin(t, "weir_monitor", "wrong-password-1234").Version(ctx); err == nil {
@@ -95,12 +92,8 @@ func TestTheMonitorMayNotGiveOrders(t *testing.T) {
 
 func TestClientsWaitThroughAPause(t *testing.T) {
 	c, ctx := running(t), deadline(t)
-	console := c.admin(t, "weir_admin", c.secrets.Admin)
-	app, err := c.pooled(ctx, "postgres", c.secrets.Postgres, "postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer app.Close(ctx)
+	console := c.admin(t, "weir_admin", secrets.Admin)
+	app := c.application(t)
 	if err := console.Pause(ctx, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -139,12 +132,8 @@ func TestClientsWaitThroughAPause(t *testing.T) {
 
 func TestAPauseThatIsGivenUpLeavesNothingPaused(t *testing.T) {
 	c, ctx := running(t), deadline(t)
-	console := c.admin(t, "weir_admin", c.secrets.Admin)
-	app, err := c.pooled(ctx, "postgres", c.secrets.Postgres, "postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer app.Close(ctx)
+	console := c.admin(t, "weir_admin", secrets.Admin)
+	app := c.application(t)
 	if _, err := app.Exec(ctx, `BEGIN`); err != nil {
 		t.Fatal(err)
 	}
@@ -165,12 +154,8 @@ func TestAPauseThatIsGivenUpLeavesNothingPaused(t *testing.T) {
 
 func TestOrdersReachOneDatabase(t *testing.T) {
 	c, ctx := running(t), deadline(t)
-	console := c.admin(t, "weir_admin", c.secrets.Admin)
-	app, err := c.pooled(ctx, "postgres", c.secrets.Postgres, "postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer app.Close(ctx)
+	console := c.admin(t, "weir_admin", secrets.Admin)
+	c.application(t) // somebody is connected
 	for _, order := range []struct {
 		name string
 		give func(context.Context, string) error
@@ -186,25 +171,22 @@ func TestOrdersReachOneDatabase(t *testing.T) {
 
 func TestTheClientFindsAPoolerThatWasRestarted(t *testing.T) {
 	c, ctx := running(t), deadline(t)
-	console := c.admin(t, "weir_admin", c.secrets.Admin)
+	console := c.admin(t, "weir_admin", secrets.Admin)
 	if _, err := console.Version(ctx); err != nil {
 		t.Fatal(err)
 	}
-	stop, err := c.connect(ctx, c.inv.Monitor.Address, c.pooler.Address, c.inv.PgBouncer.Port, "weir_admin", c.secrets.Admin, "pgbouncer")
-	if err != nil {
-		t.Fatal(err)
-	}
+	stop := postgrestest.Connect(t, c.Pooled(c.Inv.Monitor.Address, "weir_admin", secrets.Admin, "pgbouncer"))
 	stop.PgConn().Exec(ctx, "SHUTDOWN").ReadAll() // answered by the end of the connection
 	stop.Close(ctx)
 	// Not by a question: the kept connection shall be found dead only afterwards.
 	waitFor(t, ctx, "the end of the pooler", func() bool {
-		conn, err := c.Dial(ctx, "tcp", c.endpoint(c.pooler.Address, c.inv.PgBouncer.Port).String())
+		conn, err := c.Dial(ctx, "tcp", c.endpoint(c.Pooler.Address, c.Inv.PgBouncer.Port).String())
 		if err == nil {
 			conn.Close()
 		}
 		return err != nil
 	})
-	if err := c.Launch(ctx, pgbouncer.Processes(c.inv)[0]); err != nil {
+	if err := c.Launch(ctx, pgbouncer.Processes(c.Inv)[0]); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := console.Version(ctx); err != nil {
@@ -217,7 +199,7 @@ func TestTheClientFindsAPoolerThatWasRestarted(t *testing.T) {
 
 func TestAQuestionEndsWithItsContext(t *testing.T) {
 	c, ctx := running(t), deadline(t)
-	console := c.admin(t, "weir_admin", c.secrets.Admin)
+	console := c.admin(t, "weir_admin", secrets.Admin)
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	if _, err := console.Version(ended); !errors.Is(err, context.Canceled) {
@@ -230,17 +212,17 @@ func TestAQuestionEndsWithItsContext(t *testing.T) {
 
 func TestAQueryGoesThroughAsAnApplicationsDoes(t *testing.T) {
 	c, ctx := running(t), deadline(t)
-	login := postgres.Login{Endpoint: c.endpoint(c.pooler.Address, c.inv.PgBouncer.Port), User: "weir", Password: c.secrets.Console, Database: "weir"}
-	p, err := postgres.Through(ctx, login, c.DialFrom(c.inv.HAProxy.Nodes[0].Address))
+	login := postgres.Login{Endpoint: c.endpoint(c.Pooler.Address, c.Inv.PgBouncer.Port), User: "weir", Password: secrets.Console, Database: "weir"}
+	p, err := postgres.Through(ctx, login, c.DialFrom(c.Inv.HAProxy.Nodes[0].Address))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Database != "weir" || p.User != "weir" || p.Server != c.endpoint(c.inv.Postgres.Address, c.inv.Postgres.Port) ||
+	if p.Database != "weir" || p.User != "weir" || p.Server != c.endpoint(c.Inv.Postgres.Address, c.Inv.Postgres.Port) ||
 		!strings.HasPrefix(p.Version, "17.") || p.Connected <= 0 || p.Elapsed <= p.Connected {
 		t.Errorf("%+v", p)
 	}
 	login.Password = "wrong-password-1234"
-	if _, err := postgres.Through(ctx, login, c.DialFrom(c.inv.HAProxy.Nodes[0].Address)); err == nil {
+	if _, err := postgres.Through(ctx, login, c.DialFrom(c.Inv.HAProxy.Nodes[0].Address)); err == nil {
 		t.Error("a wrong password got through")
 	}
 }

@@ -3,14 +3,18 @@ package pgbouncer_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"weir/ops/inventory"
+	"weir/ops/pgbouncer"
 	"weir/ops/postgres"
+	"weir/ops/postgres/postgrestest"
 )
 
 func deadline(t *testing.T) context.Context {
@@ -21,13 +25,13 @@ func deadline(t *testing.T) context.Context {
 
 func TestWhoMayLogInThroughThePooler(t *testing.T) {
 	c := running(t)
-	c.superuser(t,
+	c.sql(t,
 		`CREATE ROLE app LOGIN PASSWORD 'app-password-123456'`,
 		`CREATE ROLE expired LOGIN PASSWORD 'app-password-123456' VALID UNTIL '2001-01-01'`,
 		`CREATE ROLE expires_later LOGIN PASSWORD 'app-password-123456' VALID UNTIL '2101-01-01'`,
 		`CREATE ROLE no_login NOLOGIN PASSWORD 'app-password-123456'`,
 		`CREATE ROLE no_password LOGIN`)
-	t.Cleanup(func() { c.superuser(t, `DROP ROLE app, expired, expires_later, no_login, no_password`) })
+	t.Cleanup(func() { c.sql(t, `DROP ROLE app, expired, expires_later, no_login, no_password`) })
 	const password = "app-password-123456"
 	for _, row := range []struct {
 		sentence, user, password, database string
@@ -42,18 +46,18 @@ func TestWhoMayLogInThroughThePooler(t *testing.T) {
 		{"a role without a password", "no_password", "", "postgres", false},
 		{"a role that does not exist", "nobody_of_that_name", password, "postgres", false},
 		{"an application's role in Weir's own database", "app", password, "weir", false},
-		{"the console's role in its database", "weir", c.secrets.Console, "weir", true},
-		{"the superuser, as this inventory says", "postgres", c.secrets.Postgres, "postgres", true},
-		{"the poolers' own role", "weir_auth", c.secrets.Auth, "postgres", false},
-		{"the monitor's role", "weir_monitor", c.secrets.Monitor, "postgres", false},
-		{"the console's administrator", "weir_admin", c.secrets.Admin, "postgres", false},
+		{"the console's role in its database", "weir", secrets.Console, "weir", true},
+		{"the superuser, as this inventory says", "postgres", secrets.Postgres, "postgres", true},
+		{"the poolers' own role", "weir_auth", secrets.Auth, "postgres", false},
+		{"the monitor's role", "weir_monitor", secrets.Monitor, "postgres", false},
+		{"the console's administrator", "weir_admin", secrets.Admin, "postgres", false},
 		{"anybody in the pool of password look-ups", "app", password, "weir_auth", false},
 		{"the health check's user in a database", "hc", "", "postgres", false},
-		{"the administrator from behind HAProxy", "weir_admin", c.secrets.Admin, "pgbouncer", false},
+		{"the administrator from behind HAProxy", "weir_admin", secrets.Admin, "pgbouncer", false},
 	} {
 		t.Run(row.sentence, func(t *testing.T) {
 			ctx := deadline(t)
-			conn, err := c.pooled(ctx, row.user, row.password, row.database)
+			conn, err := pgx.ConnectConfig(ctx, c.pooled(row.user, row.password, row.database))
 			if err == nil {
 				defer conn.Close(ctx)
 				_, err = conn.Exec(ctx, `SELECT 1`)
@@ -68,11 +72,11 @@ func TestWhoMayLogInThroughThePooler(t *testing.T) {
 func TestASuperuserIsRefusedWhereTheInventorySaysSo(t *testing.T) {
 	c := running(t)
 	const password = "root-password-12345"
-	c.superuser(t, `CREATE ROLE other_root SUPERUSER LOGIN PASSWORD '`+password+`'`)
-	t.Cleanup(func() { c.superuser(t, `DROP ROLE other_root`) })
+	c.sql(t, `CREATE ROLE other_root SUPERUSER LOGIN PASSWORD '`+password+`'`)
+	t.Cleanup(func() { c.sql(t, `DROP ROLE other_root`) })
 	enter := func(user, password string) error {
 		ctx := deadline(t)
-		conn, err := c.pooled(ctx, user, password, "postgres")
+		conn, err := pgx.ConnectConfig(ctx, c.pooled(user, password, "postgres"))
 		if err != nil {
 			return err
 		}
@@ -84,27 +88,22 @@ func TestASuperuserIsRefusedWhereTheInventorySaysSo(t *testing.T) {
 		t.Errorf("with superusers_through_vip: %v", err)
 	}
 
-	strict := *c.inv
+	strict := *c.Inv
 	strict.Postgres.SuperusersThroughVIP = false
 	c.apply(t, &strict)
-	t.Cleanup(func() { c.apply(t, c.inv) })
-	for user, password := range map[string]string{"other_root": password, "postgres": c.secrets.Postgres} {
+	t.Cleanup(func() { c.apply(t, c.Inv) })
+	for user, password := range map[string]string{"other_root": password, "postgres": secrets.Postgres} {
 		if err := enter(user, password); err == nil {
 			t.Errorf("%s got in through the pooler", user)
 		}
 	}
-	ctx := deadline(t)
-	conn, err := c.direct(ctx, "postgres", c.secrets.Postgres, "postgres")
-	if err != nil {
-		t.Fatalf("directly: %v", err)
-	}
-	conn.Close(ctx)
+	c.Superuser(t) // directly
 }
 
 // apply renders PostgreSQL's files anew and has them take effect.
-func (c *cluster) apply(t *testing.T, inv *inventory.Inventory) {
+func (c cluster) apply(t *testing.T, inv *inventory.Inventory) {
 	t.Helper()
-	files, err := postgres.Render(inv, c.secrets)
+	files, err := postgres.Render(inv, secrets)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,17 +113,17 @@ func (c *cluster) apply(t *testing.T, inv *inventory.Inventory) {
 	if _, err := c.Run(postgres.Processes(inv)[0].After...); err != nil {
 		t.Fatal(err)
 	}
-	c.superuser(t, `SELECT pg_reload_conf()`)
+	c.sql(t, `SELECT pg_reload_conf()`)
 	c.reloaded(t, inv.Postgres.SuperusersThroughVIP)
 }
 
 // reloaded waits until the pooler's address is judged by the new rules.
-func (c *cluster) reloaded(t *testing.T, superusers bool) {
+func (c cluster) reloaded(t *testing.T, superusers bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	for {
-		conn, err := c.connect(ctx, c.pooler.Address, c.inv.Postgres.Address, c.inv.Postgres.Port, "postgres", c.secrets.Postgres, "postgres")
+		conn, err := pgx.ConnectConfig(ctx, c.Direct(c.Pooler.Address, "postgres", secrets.Postgres, "postgres"))
 		if err == nil {
 			conn.Close(ctx)
 		}
@@ -140,14 +139,14 @@ func (c *cluster) reloaded(t *testing.T, superusers bool) {
 func TestTheHealthCheckReadsTheVersionFromHAProxyOnly(t *testing.T) {
 	c, ctx := running(t), deadline(t)
 	check := func(from inventory.Addr) (*pgconn.PgConn, error) {
-		conn, err := c.connect(ctx, from, c.pooler.Address, c.inv.PgBouncer.Port, "hc", "", "pgbouncer")
+		conn, err := pgx.ConnectConfig(ctx, c.Pooled(from, "hc", "", "pgbouncer"))
 		if err != nil {
 			return nil, err
 		}
 		t.Cleanup(func() { conn.Close(context.Background()) })
 		return conn.PgConn(), nil
 	}
-	for _, n := range c.inv.HAProxy.Nodes {
+	for _, n := range c.Inv.HAProxy.Nodes {
 		conn, err := check(n.Address)
 		if err != nil {
 			t.Errorf("from %s: %v", n.Name, err)
@@ -163,7 +162,7 @@ func TestTheHealthCheckReadsTheVersionFromHAProxyOnly(t *testing.T) {
 			}
 		}
 	}
-	for _, from := range []inventory.Addr{c.inv.Monitor.Address, c.inv.Console.Address, c.inv.Postgres.Address, c.pooler.Address} {
+	for _, from := range []inventory.Addr{c.Inv.Monitor.Address, c.Inv.Console.Address, c.Inv.Postgres.Address, c.Pooler.Address} {
 		if _, err := check(from); err == nil {
 			t.Errorf("from %s it got in without a password", from)
 		}
@@ -173,23 +172,19 @@ func TestTheHealthCheckReadsTheVersionFromHAProxyOnly(t *testing.T) {
 func TestThePoolersRoleMayOnlyLookPasswordsUp(t *testing.T) {
 	c, ctx := running(t), deadline(t)
 	as := func(from inventory.Addr, database string) error {
-		conn, err := c.connect(ctx, from, c.inv.Postgres.Address, c.inv.Postgres.Port, "weir_auth", c.secrets.Auth, database)
+		conn, err := pgx.ConnectConfig(ctx, c.Direct(from, "weir_auth", secrets.Auth, database))
 		if err == nil {
 			conn.Close(ctx)
 		}
 		return err
 	}
-	if as(c.pooler.Address, "weir") == nil || as(c.pooler.Address, "template1") == nil {
+	if as(c.Pooler.Address, "weir") == nil || as(c.Pooler.Address, "template1") == nil {
 		t.Error("it got into a database other than postgres")
 	}
-	if as(c.inv.Monitor.Address, "postgres") == nil {
+	if as(c.Inv.Monitor.Address, "postgres") == nil {
 		t.Error("it got in from a machine that is no pooler")
 	}
-	conn, err := c.connect(ctx, c.pooler.Address, c.inv.Postgres.Address, c.inv.Postgres.Port, "weir_auth", c.secrets.Auth, "postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(ctx)
+	conn := postgrestest.Connect(t, c.Direct(c.Pooler.Address, "weir_auth", secrets.Auth, "postgres"))
 	var verifier string
 	if err := conn.QueryRow(ctx, `SELECT password FROM weir.pooler_lookup('weir')`).Scan(&verifier); err != nil ||
 		!strings.HasPrefix(verifier, "SCRAM-SHA-256$") {
@@ -219,14 +214,10 @@ func TestTheLookUpTellsOfNobodyWhoMayNotEnter(t *testing.T) {
 	// Without the look-up's own judgement PostgreSQL would still refuse most of them, but not on
 	// server connections that are open already.
 	const password = ` LOGIN PASSWORD 'app-password-123456'`
-	c.superuser(t, `CREATE ROLE valid`+password, `CREATE ROLE expired VALID UNTIL '2001-01-01'`+password,
+	c.sql(t, `CREATE ROLE valid`+password, `CREATE ROLE expired VALID UNTIL '2001-01-01'`+password,
 		`CREATE ROLE forever VALID UNTIL 'infinity'`+password, `CREATE ROLE no_login NOLOGIN PASSWORD 'app-password-123456'`)
-	t.Cleanup(func() { c.superuser(t, `DROP ROLE valid, expired, forever, no_login`) })
-	conn, err := c.connect(ctx, c.pooler.Address, c.inv.Postgres.Address, c.inv.Postgres.Port, "weir_auth", c.secrets.Auth, "postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(ctx)
+	t.Cleanup(func() { c.sql(t, `DROP ROLE valid, expired, forever, no_login`) })
+	conn := postgrestest.Connect(t, c.Direct(c.Pooler.Address, "weir_auth", secrets.Auth, "postgres"))
 	for role, want := range map[string]int{"valid": 1, "forever": 1, "weir": 1, "postgres": 1,
 		"expired": 0, "no_login": 0, "weir_auth": 0, "weir_monitor": 0, "weir_lookup": 0, "nobody": 0} {
 		var rows int
@@ -238,12 +229,8 @@ func TestTheLookUpTellsOfNobodyWhoMayNotEnter(t *testing.T) {
 
 func TestNobodyElseMayLookPasswordsUp(t *testing.T) {
 	c, ctx := running(t), deadline(t)
-	for user, password := range map[string]string{"weir": c.secrets.Console, "weir_monitor": c.secrets.Monitor} {
-		conn, err := c.direct(ctx, user, password, "postgres")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close(ctx)
+	for user, password := range map[string]string{"weir": secrets.Console, "weir_monitor": secrets.Monitor} {
+		conn := postgrestest.Connect(t, c.Direct(c.Inv.Monitor.Address, user, password, "postgres"))
 		if _, err := conn.Exec(ctx, `SELECT * FROM weir.pooler_lookup('postgres')`); err == nil {
 			t.Errorf("%s may", user)
 		}
@@ -257,17 +244,13 @@ func TestNobodyElseMayLookPasswordsUp(t *testing.T) {
 
 func TestPasswordsAreLookedUpWhileThePoolIsFull(t *testing.T) {
 	c, ctx := running(t), deadline(t)
-	for range c.inv.PgBouncer.PoolSize {
-		conn, err := c.pooled(ctx, "postgres", c.secrets.Postgres, "postgres")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close(ctx)
+	for range c.Inv.PgBouncer.PoolSize {
+		conn := c.application(t)
 		if _, err := conn.Exec(ctx, `BEGIN`); err != nil {
 			t.Fatal(err)
 		}
 	}
-	late, err := c.pooled(ctx, "postgres", c.secrets.Postgres, "postgres")
+	late, err := pgx.ConnectConfig(ctx, c.pooled("postgres", secrets.Postgres, "postgres"))
 	if err != nil {
 		t.Fatalf("log in while the pool is full: %v", err)
 	}
@@ -283,11 +266,7 @@ func TestPreparedStatementsWorkInTransactionMode(t *testing.T) {
 	c, ctx := running(t), deadline(t)
 	// Two clients take turns, so that a statement meets server connections that have not seen it.
 	for range 2 {
-		conn, err := c.pooled(ctx, "postgres", c.secrets.Postgres, "postgres")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close(ctx)
+		conn := c.application(t)
 		for i := range 20 {
 			var n int
 			if err := conn.QueryRow(ctx, `SELECT $1::int + 1`, i).Scan(&n); err != nil || n != i+1 {
@@ -295,18 +274,20 @@ func TestPreparedStatementsWorkInTransactionMode(t *testing.T) {
 			}
 		}
 	}
+	console := c.admin(t, "weir_monitor", secrets.Monitor)
+	prepared := func(s pgbouncer.Socket) bool { return s.Serves() && s.PreparedStatements > 0 }
+	for what, list := range map[string]func(context.Context) ([]pgbouncer.Socket, error){"clients": console.Clients, "servers": console.Servers} {
+		if all, err := list(ctx); err != nil || !slices.ContainsFunc(all, prepared) {
+			t.Errorf("none of the %s has a prepared statement: %+v, %v", what, all, err)
+		}
+	}
 }
 
 func TestBootstrappingAgainLeavesEveryPasswordAsItWas(t *testing.T) {
 	c, ctx := running(t), deadline(t)
-	verifiers := func() string {
-		conn, err := c.direct(ctx, "postgres", c.secrets.Postgres, "postgres")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close(ctx)
-		var all string
-		err = conn.QueryRow(ctx, `SELECT string_agg(rolname || '=' || rolpassword, ' ' ORDER BY rolname) FROM pg_authid
+	conn := c.Superuser(t)
+	verifiers := func() (all string) {
+		err := conn.QueryRow(ctx, `SELECT string_agg(rolname || '=' || rolpassword, ' ' ORDER BY rolname) FROM pg_authid
 			WHERE rolname IN ('postgres', 'weir', 'weir_auth', 'weir_monitor')`).Scan(&all)
 		if err != nil {
 			t.Fatal(err)
@@ -314,7 +295,7 @@ func TestBootstrappingAgainLeavesEveryPasswordAsItWas(t *testing.T) {
 		return all
 	}
 	before := verifiers()
-	if _, err := c.Run(postgres.Processes(c.inv)[0].After...); err != nil {
+	if _, err := c.Run(postgres.Processes(c.Inv)[0].After...); err != nil {
 		t.Fatal(err)
 	}
 	if after := verifiers(); after != before || strings.Count(after, "SCRAM-SHA-256$4096:") != 4 {

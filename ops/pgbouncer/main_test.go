@@ -2,10 +2,7 @@ package pgbouncer_test
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
-	"os"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,112 +14,42 @@ import (
 	"weir/ops/postgres/postgrestest"
 )
 
-// cluster is a real PostgreSQL and a real pooler, rendered from the inventory, on one machine with
-// all the addresses.
-type cluster struct {
-	*postgrestest.Host
-	inv     *inventory.Inventory
-	secrets inventory.Secrets
-	pooler  inventory.Node
-}
-
-var (
-	shared  = sync.OnceValues(startCluster)
-	started *cluster // by shared; TestMain ends it
-)
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if started != nil {
-		started.Stop()
-	}
-	os.Exit(code)
-}
+// cluster is a real PostgreSQL and a real pooler.
+type cluster struct{ *postgrestest.Server }
 
 // running is the cluster all tests share; each leaves it as it found it.
-func running(t *testing.T) *cluster {
+func running(t *testing.T) cluster {
 	t.Helper()
-	c, err := shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return cluster{shared(t)}
 }
 
-func startCluster() (*cluster, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+var shared = postgrestest.Shared(func() (*postgrestest.Server, error) {
 	inv := inventory.Default()
 	inv.PgBouncer.PoolSize, inv.PgBouncer.ReservePoolSize = 3, 0 // soon full
-	c := &cluster{inv: inv, pooler: inv.PgBouncer.Poolers[0], secrets: inventory.Secrets{
-		Postgres: "postgres-password-1", Auth: "auth-password-12345", Admin: "admin-password-1234",
-		Monitor: "monitor-password-12", Console: "console-password-12", HAProxyStats: "statistics-password"}}
-	var addresses []inventory.Addr
-	for _, n := range inv.Hosts() {
-		addresses = append(addresses, n.Address)
-	}
-	var err error
-	if c.Host, err = postgrestest.Start(addresses...); err != nil {
-		return nil, err
-	}
-	if err := c.start(ctx); err != nil {
-		c.Stop()
-		return nil, err
-	}
-	started = c
-	return c, nil
-}
-
-func (c *cluster) start(ctx context.Context) error {
-	// On one machine a connection would come from the address it goes to; PostgreSQL's rules are
-	// about the pooler's.
-	if _, err := c.Run("ip", "route", "replace", "table", "local", "local", c.inv.Postgres.Address.String(),
-		"dev", "lo", "src", c.pooler.Address.String()); err != nil {
-		return err
-	}
-	database, err := postgres.Render(c.inv, c.secrets)
-	if err != nil {
-		return err
-	}
-	pooler, err := pgbouncer.Render(c.inv, c.pooler, c.secrets, 20000)
-	if err != nil {
-		return err
-	}
-	if err := c.Write(append(database, pooler...)); err != nil {
-		return err
-	}
-	for _, p := range append(postgres.Processes(c.inv), pgbouncer.Processes(c.inv)...) {
-		if err := c.Launch(ctx, p); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// pooled connects to the pooler as an application behind HAProxy does.
-func (c *cluster) pooled(ctx context.Context, user, password, database string) (*pgx.Conn, error) {
-	return c.connect(ctx, c.inv.HAProxy.Nodes[0].Address, c.pooler.Address, c.inv.PgBouncer.Port, user, password, database)
-}
-
-// direct connects to PostgreSQL from the monitor's address.
-func (c *cluster) direct(ctx context.Context, user, password, database string) (*pgx.Conn, error) {
-	return c.connect(ctx, c.inv.Monitor.Address, c.inv.Postgres.Address, c.inv.Postgres.Port, user, password, database)
-}
-
-func (c *cluster) connect(ctx context.Context, from, to inventory.Addr, port int, user, password, database string) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d sslmode=disable", to, port))
+	s, err := postgrestest.Serve(inv, postgres.Render, postgres.Processes)
 	if err != nil {
 		return nil, err
 	}
-	config.User, config.Password, config.Database = user, password, database
-	config.DialFunc = c.DialFrom(from)
-	return pgx.ConnectConfig(ctx, config)
+	return s, s.ServePooler(pgbouncer.Render, pgbouncer.Processes)
+})
+
+var secrets = postgrestest.Secrets
+
+// pooled is how an application behind HAProxy reaches the pooler.
+func (c cluster) pooled(user, password, database string) *pgx.ConnConfig {
+	return c.Pooled(c.Inv.HAProxy.Nodes[0].Address, user, password, database)
+}
+
+// application is a session through the pooler, until the test ends.
+func (c cluster) application(t *testing.T) *pgx.Conn {
+	t.Helper()
+	return postgrestest.Connect(t, c.pooled("postgres", secrets.Postgres, "postgres"))
 }
 
 // admin is a client of the pooler's console, closed when the test ends.
-func (c *cluster) admin(t *testing.T, user, password string) *pgbouncer.Client {
+func (c cluster) admin(t *testing.T, user, password string) *pgbouncer.Client {
 	t.Helper()
-	client, err := pgbouncer.New(c.pooler, c.inv.PgBouncer.Port, user, password, c.DialFrom(c.inv.Monitor.Address))
+	client, err := pgbouncer.New(c.Pooler, c.Inv.PgBouncer.Port, user, password, c.DialFrom(c.Inv.Monitor.Address))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,12 +57,12 @@ func (c *cluster) admin(t *testing.T, user, password string) *pgbouncer.Client {
 	return client
 }
 
-// superuser does statements as postgres, directly; also when the test's own context has ended.
-func (c *cluster) superuser(t *testing.T, statements ...string) {
+// sql does statements as postgres, directly; also when the test's own context has ended.
+func (c cluster) sql(t *testing.T, statements ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	conn, err := c.direct(ctx, "postgres", c.secrets.Postgres, "postgres")
+	conn, err := pgx.ConnectConfig(ctx, c.Direct(c.Inv.Monitor.Address, "postgres", secrets.Postgres, "postgres"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,6 +74,6 @@ func (c *cluster) superuser(t *testing.T, statements ...string) {
 	}
 }
 
-func (c *cluster) endpoint(a inventory.Addr, port int) netip.AddrPort {
+func (c cluster) endpoint(a inventory.Addr, port int) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr, uint16(port))
 }

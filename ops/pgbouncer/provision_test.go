@@ -11,13 +11,7 @@ import (
 
 func TestConfiguringPutsTheFilesInTheirPlacesAndRefusesBrokenOnes(t *testing.T) {
 	inv := inventory.Default()
-	h, err := postgrestest.Start(inv.PgBouncer.Poolers[0].Address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(h.Stop)
-	files, err := pgbouncer.Render(inv, inv.PgBouncer.Poolers[0], inventory.Secrets{Auth: "auth-password-12345",
-		Admin: "admin-password-1234", Monitor: "monitor-password-12"}, 20000)
+	files, err := pgbouncer.Render(inv, inv.PgBouncer.Poolers[0], secrets, 20000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,9 +20,7 @@ func TestConfiguringPutsTheFilesInTheirPlacesAndRefusesBrokenOnes(t *testing.T) 
 		f.Owner, f.Path = "", "/root/pgb1"+f.Path
 		below = append(below, f)
 	}
-	if err := h.Write(below); err != nil {
-		t.Fatal(err)
-	}
+	h := postgrestest.Own(t, inv.PgBouncer.Poolers[0].Address, below)
 	for range 2 {
 		if out, err := h.Run("/root/provision.sh", "configure", "/root/pgb1"); err != nil {
 			t.Fatalf("%v\n%s", err, out)

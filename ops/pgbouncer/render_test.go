@@ -2,19 +2,15 @@ package pgbouncer
 
 import (
 	"bytes"
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"weir/ops/inventory"
+	"weir/ops/inventory/golden"
+	"weir/ops/postgres/postgrestest"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
-
-var secrets = inventory.Secrets{Postgres: "postgres-password-1", Auth: "auth-password-12345", Admin: "admin-password-1234",
-	Monitor: "monitor-password-12", Console: "console-password-12", HAProxyStats: "statistics-password"}
+var secrets = postgrestest.Secrets
 
 func TestTheFilesOfAPoolerAreAsReviewed(t *testing.T) {
 	inv := inventory.Default()
@@ -22,24 +18,7 @@ func TestTheFilesOfAPoolerAreAsReviewed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range files {
-		golden := filepath.Join("testdata", "golden", filepath.Base(f.Path))
-		if *update {
-			if err := os.MkdirAll(filepath.Dir(golden), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(golden, f.Body, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(f.Body, want) {
-			t.Errorf("%s differs from %s (-update writes it anew):\n%s", f.Path, golden, f.Body)
-		}
-	}
+	golden.Files(t, "", files)
 }
 
 func TestPasswordsAreTheSameOnEveryPooler(t *testing.T) {

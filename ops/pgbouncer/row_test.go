@@ -79,6 +79,9 @@ func TestWhatVersion1_24_1PrintsIsRead(t *testing.T) {
 	if len(clients) != 6 || clients[1].Link != servers[0].Ptr || clients[4].Wait != 1503853*time.Microsecond {
 		t.Errorf("clients: %+v", clients)
 	}
+	if clients[0].Serves() || !clients[1].Serves() || pools[0].Serves() || !pools[1].Serves() || servers[4].Serves() {
+		t.Error("the console and the look-ups of passwords are taken for applications")
+	}
 	settings, err := decode(parseTable(captured(t, "config")), readSetting)
 	if err != nil || len(settings) < 80 {
 		t.Errorf("config: %+v, %v", settings, err)

@@ -30,6 +30,15 @@ type Pool struct {
 	PoolMode           string
 }
 
+// Serves reports whether applications use the pool: it is neither the console's nor the one that looks
+// passwords up.
+func (p Pool) Serves() bool { return serves(p.Database) }
+
+// What PgBouncer calls its own console, and Weir the connections that look passwords up (pgbouncer.ini).
+const consoleName, lookUpsName = "pgbouncer", "weir_auth"
+
+func serves(database string) bool { return database != consoleName && database != lookUpsName }
+
 // Stat is one row of SHOW STATS: what has passed since the pooler started. Rates are differences of
 // two readings; the console's own avg_ columns are a minute old.
 type Stat struct {
@@ -61,6 +70,12 @@ type Database struct {
 	Paused, Disabled         bool
 }
 
+// Console reports whether it is the pooler's own console, which is no database.
+func (d Database) Console() bool { return d.Name == consoleName }
+
+// LookUps reports whether it is what passwords are looked up through: no client can connect to it.
+func (d Database) LookUps() bool { return d.Name == lookUpsName }
+
 // Socket is what SHOW CLIENTS and SHOW SERVERS have in common.
 type Socket struct {
 	User, Database  string
@@ -76,7 +91,13 @@ type Socket struct {
 	Link            string // Ptr of the connection it is paired with; "" is none
 	RemotePID       int64  // servers: the backend's process id
 	ApplicationName string
+	// Clients: the statements that it has prepared. Servers: those that stand prepared on the connection, at
+	// most max_prepared_statements.
+	PreparedStatements int64
 }
+
+// Serves reports whether it belongs to an application, as Pool.Serves.
+func (s Socket) Serves() bool { return serves(s.Database) }
 
 // Setting is one row of SHOW CONFIG.
 type Setting struct {
@@ -208,7 +229,7 @@ func readSocket(r *row) Socket {
 		ConnectTime: r.moment("connect_time"), RequestTime: r.moment("request_time"),
 		Wait: r.wait("wait", "wait_us"),
 		Ptr:  r.text("ptr"), Link: r.text("link"), RemotePID: r.count("remote_pid"),
-		ApplicationName: r.text("application_name"),
+		ApplicationName: r.text("application_name"), PreparedStatements: r.count("prepared_statements"),
 	}
 }
 

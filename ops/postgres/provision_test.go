@@ -10,11 +10,6 @@ import (
 )
 
 func TestConfiguringPutsTheFilesInTheirPlacesAndRefusesBrokenOnes(t *testing.T) {
-	h, err := postgrestest.Start(inv.Postgres.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(h.Stop)
 	files, err := postgres.Render(inv, secrets)
 	if err != nil {
 		t.Fatal(err)
@@ -24,9 +19,7 @@ func TestConfiguringPutsTheFilesInTheirPlacesAndRefusesBrokenOnes(t *testing.T) 
 		f.Owner, f.Path = "", "/root/postgres"+f.Path
 		below = append(below, f)
 	}
-	if err := h.Write(below); err != nil {
-		t.Fatal(err)
-	}
+	h := postgrestest.Own(t, inv.Postgres.Address, below)
 	for range 2 {
 		if out, err := h.Run("/root/provision.sh", "configure", "/root/postgres"); err != nil {
 			t.Fatalf("%v\n%s", err, out)

@@ -36,7 +36,7 @@ func TestWhoMayConnectDirectly(t *testing.T) {
 	} {
 		t.Run(row.sentence, func(t *testing.T) {
 			ctx := deadline(t)
-			conn, err := connect(ctx, h, row.from, row.user, row.password, row.database)
+			conn, err := pgx.ConnectConfig(ctx, h.Direct(row.from, row.user, row.password, row.database))
 			if err == nil {
 				conn.Close(ctx)
 			}
@@ -49,11 +49,7 @@ func TestWhoMayConnectDirectly(t *testing.T) {
 
 func TestTheServerRunsWithWhatWasRendered(t *testing.T) {
 	h, ctx := running(t), deadline(t)
-	conn, err := connect(ctx, h, inv.Console.Address, "postgres", secrets.Postgres, "postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(ctx)
+	conn := h.Superuser(t)
 	for setting, want := range map[string]string{
 		"max_connections": "250", "reserved_connections": "20", "superuser_reserved_connections": "5",
 		"shared_buffers": "1GB", "password_encryption": "scram-sha-256", "data_checksums": "on",
@@ -125,19 +121,11 @@ func TestFilesThatAreNoDatabaseAreNotOverwritten(t *testing.T) {
 // emptyHost has the files and has never started.
 func emptyHost(t *testing.T) *postgrestest.Host {
 	t.Helper()
-	h, err := postgrestest.Start(inv.Postgres.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(h.Stop)
 	files, err := postgres.Render(inv, secrets)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Write(files); err != nil {
-		t.Fatal(err)
-	}
-	return h
+	return postgrestest.Own(t, inv.Postgres.Address, files)
 }
 
 func TestAProbeTellsHowTheServerIs(t *testing.T) {
@@ -182,14 +170,10 @@ func TestAProbeTellsHowTheServerIs(t *testing.T) {
 	}
 }
 
-// begin is a session in a transaction, as postgres from the console's machine.
-func begin(t *testing.T, ctx context.Context, h *postgrestest.Host, statement string) *pgx.Conn {
+// begin is a session of postgres in a transaction.
+func begin(t *testing.T, ctx context.Context, h *postgrestest.Server, statement string) *pgx.Conn {
 	t.Helper()
-	conn, err := connect(ctx, h, inv.Console.Address, "postgres", secrets.Postgres, "postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close(context.Background()) })
+	conn := h.Superuser(t)
 	for _, s := range []string{`BEGIN`, statement} {
 		if _, err := conn.Exec(ctx, s); err != nil {
 			t.Fatalf("%s: %v", s, err)
@@ -226,11 +210,7 @@ func TestAProbeSurvivesItsConnection(t *testing.T) {
 	if _, err := client.Probe(ctx); err != nil {
 		t.Fatal(err)
 	}
-	root, err := connect(ctx, h, inv.Console.Address, "postgres", secrets.Postgres, "postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close(ctx)
+	root := h.Superuser(t)
 	var ended int
 	if err := root.QueryRow(ctx, `SELECT count(*) FROM (SELECT pg_terminate_backend(pid, 5000) AS gone FROM pg_stat_activity
 		WHERE usename = 'weir_monitor') s WHERE gone`).Scan(&ended); err != nil || ended == 0 {

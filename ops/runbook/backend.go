@@ -21,6 +21,10 @@ type Backend struct {
 	Superuser   bool
 	Application string
 	State       string // active, idle, idle in transaction, ...
+	Address     string // of the client: a pooler's for those that come through the VIP; "" is a Unix socket
+	// Xact is for how long its transaction has been open; 0 is none.
+	Xact    time.Duration
+	Waiting int64 // sessions that wait for a lock it holds
 }
 
 // Backends are the sessions of PostgreSQL; Sessions is one implementation.
@@ -48,17 +52,22 @@ type Sessions struct {
 // Find implements Backends.
 func (s Sessions) Find(ctx context.Context, pid int) (Backend, error) {
 	b := Backend{PID: pid}
+	var xact float64 // s
 	err := s.Look.QueryRow(ctx, `
 		SELECT coalesce(a.backend_type, ''), a.backend_start, coalesce(a.usename::text, ''), coalesce(r.rolsuper, false),
-		       coalesce(a.application_name, ''), coalesce(a.state, '')
+		       coalesce(a.application_name, ''), coalesce(a.state, ''), coalesce(host(a.client_addr), ''),
+		       coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8,
+		       (SELECT count(*) FROM pg_stat_activity w WHERE w.wait_event_type = 'Lock' AND a.pid = ANY (pg_blocking_pids(w.pid)))
 		  FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid
-		 WHERE a.pid = $1`, pid).Scan(&b.Type, &b.Started, &b.User, &b.Superuser, &b.Application, &b.State)
+		 WHERE a.pid = $1`, pid).Scan(&b.Type, &b.Started, &b.User, &b.Superuser, &b.Application, &b.State,
+		&b.Address, &xact, &b.Waiting)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Backend{}, fault.Errorf(fault.NotFound, "There is no backend %d any more.", pid)
 	}
 	if err != nil {
 		return Backend{}, fault.Wrap(fault.Unavailable, err, "PostgreSQL does not say what backend %d is.", pid)
 	}
+	b.Xact = time.Duration(xact * float64(time.Second))
 	return b, nil
 }
 
@@ -90,20 +99,61 @@ func (s Sessions) signal(ctx context.Context, sql string, args ...any) error {
 	return nil
 }
 
-// maySignal is the pre-flight of terminate: it is a client's, the one that was meant, and one that
+// mayTerminate is the pre-flight of terminate: it is a client's, the one that was meant, and one that
 // Weir may touch.
-func maySignal(ctx context.Context, r *Runbook, o Order) (Preflight, error) {
-	_, p, err := r.target(ctx, o)
-	return p, err
+func mayTerminate(ctx context.Context, r *Runbook, o Order) (Preflight, error) {
+	b, p, err := r.target(ctx, o)
+	if err != nil {
+		return p, err
+	}
+	p.Effects = append(p.Effects, r.who(b)+" is disconnected"+rolledBack(b)+".")
+	p.Effects = append(p.Effects, goesOn(b)...)
+	return p, nil
 }
 
 // mayCancel is that of cancel, which reaches a query that runs and nothing else.
 func mayCancel(ctx context.Context, r *Runbook, o Order) (Preflight, error) {
 	b, p, err := r.target(ctx, o)
-	if err == nil && b.State != "active" {
+	switch {
+	case err != nil:
+	case b.State != "active":
 		p.Reasons = append(p.Reasons, fmt.Sprintf("Backend %d runs no query: it is %s. To end its session, terminate it.", o.PID, orAll(b.State, "in no known state")))
+	default:
+		p.Effects = append(p.Effects, r.who(b)+" stays connected. The query that runs ends with an error"+rolledBack(b)+".")
+		p.Effects = append(p.Effects, goesOn(b)...)
 	}
 	return p, err
+}
+
+// who names a backend: PID 4242 (user app, application report, through pgb1).
+func (r *Runbook) who(b Backend) string {
+	from := ", from " + b.Address
+	if b.Address == "" {
+		from = ", on PostgreSQL's own machine"
+	}
+	for _, p := range r.Inventory.PgBouncer.Poolers {
+		if p.Address.String() == b.Address {
+			from = ", through " + p.Name
+		}
+	}
+	return fmt.Sprintf("Backend %d (user %s, %s%s)", b.PID, b.User, orAll(b.Application, "no application name"), from)
+}
+
+func rolledBack(b Backend) string {
+	switch {
+	case b.Xact == 0:
+		return ""
+	case b.Xact < time.Second:
+		return "; its transaction is rolled back"
+	}
+	return fmt.Sprintf("; its transaction, open for %s, is rolled back", span(b.Xact))
+}
+
+func goesOn(b Backend) []string {
+	if b.Waiting == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s that wait%s for its locks can go on.", count(b.Waiting, "session"), ending(b.Waiting))}
 }
 
 func (r *Runbook) target(ctx context.Context, o Order) (Backend, Preflight, error) {
@@ -123,7 +173,6 @@ func (r *Runbook) target(ctx context.Context, o Order) (Backend, Preflight, erro
 	case b.User == "weir" || b.User == "weir_monitor" || b.User == "weir_auth":
 		p.Reasons = append(p.Reasons, fmt.Sprintf("Backend %d is Weir's own (%s).", o.PID, b.User))
 	}
-	p.Effects = append(p.Effects, fmt.Sprintf("Backend %d: user %s, application %s, %s.", o.PID, b.User, orAll(b.Application, "without a name"), b.State))
 	return b, p, nil
 }
 

@@ -6,84 +6,55 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"weir/ops/fault"
-	"weir/ops/inventory"
 	"weir/ops/postgres"
 	"weir/ops/postgres/postgrestest"
 )
 
-var secrets = inventory.Secrets{Postgres: "postgres-password-1", Auth: "auth-password-12345", Admin: "admin-password-1234",
-	Monitor: "monitor-password-12", Console: "console-password-12", HAProxyStats: "statistics-password"}
-
-// server is a real PostgreSQL with the default inventory's files, and the roles of bootstrap.sql.
-func server(t *testing.T, ctx context.Context) *postgrestest.Host {
-	t.Helper()
-	h, err := postgrestest.Start(inv.Postgres.Address, inv.Console.Address, inv.PgBouncer.Poolers[0].Address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(h.Stop)
-	files, err := postgres.Render(inv, secrets)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := h.Write(files); err != nil {
-		t.Fatal(err)
-	}
-	if err := h.Launch(ctx, postgres.Processes(inv)[0]); err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
-
-func session(t *testing.T, ctx context.Context, h *postgrestest.Host, from inventory.Addr, user, password, database string) *pgx.Conn {
-	t.Helper()
-	config, err := pgx.ParseConfig("host=" + inv.Postgres.Address.String() + " sslmode=disable")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.User, config.Password, config.Database = user, password, database
-	config.DialFunc = h.DialFrom(from)
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close(context.Background()) })
-	return conn
-}
-
 func TestWeirsOwnRolesFindCancelAndEndAClientsBackend(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	h := server(t, ctx)
-	root := session(t, ctx, h, inv.Console.Address, "postgres", secrets.Postgres, "postgres")
+	s, err := postgrestest.Serve(inv, postgres.Render, postgres.Processes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	root := s.Superuser(t)
 	if _, err := root.Exec(ctx, `CREATE ROLE app LOGIN PASSWORD 'app-password-123456'`); err != nil {
 		t.Fatal(err)
 	}
-	client := session(t, ctx, h, inv.PgBouncer.Poolers[0].Address, "app", "app-password-123456", "postgres")
+	client := postgrestest.Connect(t, s.Direct(s.Pooler.Address, "app", "app-password-123456", "postgres"))
 	sessions := Sessions{
-		Look:   session(t, ctx, h, inv.Console.Address, "weir_monitor", secrets.Monitor, "postgres"),
-		Signal: session(t, ctx, h, inv.Console.Address, "weir", secrets.Console, "weir"),
+		Look:   postgrestest.Connect(t, s.Direct(inv.Console.Address, "weir_monitor", postgrestest.Secrets.Monitor, "postgres")),
+		Signal: postgrestest.Connect(t, s.Direct(inv.Console.Address, "weir", postgrestest.Secrets.Console, "weir")),
 	}
 	pid := int(client.PgConn().PID())
 
+	if _, err := client.Exec(ctx, `SELECT pg_advisory_lock(1)`); err != nil {
+		t.Fatal(err)
+	}
 	query := make(chan error, 1)
 	go func() {
 		_, err := client.Exec(ctx, `SELECT pg_sleep(60)`)
 		query <- err
 	}()
+	second := postgrestest.Connect(t, s.Direct(s.Pooler.Address, "app", "app-password-123456", "postgres"))
+	go func() { _, _ = second.Exec(ctx, `SELECT pg_advisory_lock(1)`) }()
 	var found Backend
-	for found.State != "active" { // until the query runs, or ctx ends
+	for found.State != "active" || found.Waiting == 0 { // until the query runs and the other waits, or ctx ends
 		var err error
 		if found, err = sessions.Find(ctx, pid); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if found.PID != pid || found.Type != "client backend" || found.User != "app" || found.Superuser || found.Started.IsZero() {
+	if found.PID != pid || found.Type != "client backend" || found.User != "app" || found.Superuser || found.Started.IsZero() ||
+		found.Waiting != 1 || found.Xact <= 0 || found.Xact > time.Minute || found.Address != s.Pooler.Address.String() {
 		t.Errorf("%+v", found)
+	}
+	if waits, err := sessions.Find(ctx, int(second.PgConn().PID())); err != nil || waits.Waiting != 0 {
+		t.Errorf("nobody waits for %+v: %v", waits, err)
 	}
 	if err := sessions.Cancel(ctx, pid); err != nil {
 		t.Fatal(err)

@@ -78,17 +78,17 @@ func (r *Runbook) undo(ctx context.Context, d *deed, steps []step) undone {
 func (r *Runbook) failed(d *deed, err error, hosts []string, u undone) error {
 	code, text := fault.Unavailable, fmt.Sprintf("%s of %s failed", d.Verb, d.Subject())
 	if len(hosts) > 0 {
-		text += " on " + strings.Join(hosts, " and ")
+		text += " on " + list(hosts)
 	}
 	if f := new(fault.Error); errors.As(err, &f) {
 		code, text = f.Code, text+": "+f.Message
 	}
 	text = strings.TrimSuffix(text, ".") + "."
 	if len(u.back) > 0 {
-		text += " It was undone on " + strings.Join(u.back, " and ") + "."
+		text += " It was undone on " + list(u.back) + "."
 	}
 	if len(u.stuck) > 0 {
-		text += " It could not be undone on " + strings.Join(u.stuck, " and ") + ", where it may be in force: look there."
+		text += " It could not be undone on " + list(u.stuck) + ", where it may be in force: look there."
 	}
 	if len(u.kept) > len(hosts) {
 		text += " On the other hosts it is done and stays."

@@ -136,7 +136,7 @@ func aPause(o Order, inv *inventory.Inventory) error {
 		return err
 	}
 	if o.For != 0 && (o.For < MinPause || o.For > MaxPause) {
-		return fault.Field("for", "A pause lasts from %s to %s: clients that wait for longer are disconnected.", MinPause, MaxPause)
+		return fault.Field("for", "A pause lasts from %s to %s: clients that wait for longer are disconnected.", span(MinPause), span(MaxPause))
 	}
 	return nil
 }

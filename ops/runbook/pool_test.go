@@ -55,7 +55,7 @@ func TestAPauseThatOnePoolerCannotFollowIsUndoneEverywhere(t *testing.T) {
 			if len(world.pauses.list) > 0 {
 				t.Errorf("records stay: %v", world.pauses.list)
 			}
-			if got := fault.MessageOf(err); !strings.HasSuffix(got, "failed on pgb2. It was undone on pgb1 and pgb2 and pgb3.") {
+			if got := fault.MessageOf(err); !strings.HasSuffix(got, "failed on pgb2. It was undone on pgb1, pgb2 and pgb3.") {
 				t.Errorf("%q", got)
 			}
 		}

@@ -17,15 +17,14 @@ import (
 // Preflight is what is known of an order before it is given.
 type Preflight struct {
 	Reasons []string // it would hurt: with any of these it is refused
-	Effects []string // what it will do to clients
+	Effects []string // what it will do, to whom, and what is left: one sentence or two each, with the numbers of now
 }
 
 func (p Preflight) refusal(o Order) error {
 	return fault.Errorf(fault.Refused, "%s of %s was refused. %s", o.Verb, o.Subject(), strings.Join(p.Reasons, " "))
 }
 
-// harmless is the pre-flight of what cannot hurt the chain. Resume is among them: nothing that is
-// old or unknown may stand in the way of ending a pause.
+// harmless is the pre-flight of what does not touch the chain.
 func harmless(context.Context, *Runbook, Order) (Preflight, error) { return Preflight{}, nil }
 
 // judged is the pre-flight that looks at one snapshot.
@@ -34,6 +33,16 @@ func judged(look func(*judge, Order)) func(context.Context, *Runbook, Order) (Pr
 		j := &judge{inv: r.Inventory, s: r.snapshot(ctx), now: time.Now(), acted: r.acted}
 		look(j, o)
 		return j.Preflight, nil
+	}
+}
+
+// told is the pre-flight that only tells what an order will do. It waits for nothing and refuses nothing.
+func told(look func(*judge, Order)) func(context.Context, *Runbook, Order) (Preflight, error) {
+	return func(_ context.Context, r *Runbook, o Order) (Preflight, error) {
+		s, _ := r.Fleet.Now()
+		j := &judge{inv: r.Inventory, s: s, now: time.Now(), acted: r.acted}
+		look(j, o)
+		return Preflight{Effects: j.Effects}, nil
 	}
 }
 
@@ -62,19 +71,26 @@ func maxAge(inv *inventory.Inventory) time.Duration {
 
 // current reports whether an observation may be judged by, and else gives the reason.
 func current[T any](j *judge, who string, o fleet.Observation[T]) bool {
+	why := unknown(j, who, o)
+	if why != "" {
+		j.no("%s", why)
+	}
+	return why == ""
+}
+
+// unknown is why an observation may not be judged by; "" when it may.
+func unknown[T any](j *judge, who string, o fleet.Observation[T]) string {
 	switch {
 	case !o.Known():
-		j.no("%s has not answered yet.", who)
+		return who + " has not answered yet."
 	case o.Age(j.now) > maxAge(j.inv):
-		j.no("%s was last heard %s ago: too old to judge.", who, o.Age(j.now).Round(time.Second))
+		return fmt.Sprintf("%s was last heard %s ago: too old to judge.", who, span(o.Age(j.now)))
 	case o.Seen.Add(-o.Took).Before(j.acted):
-		j.no("%s was not heard since the order before this one.", who)
+		return who + " was not heard since the order before this one."
 	case o.Err != nil:
-		j.no("%s does not answer.", who)
-	default:
-		return true
+		return who + " does not answer."
 	}
-	return false
+	return ""
 }
 
 // askedSince says that every HAProxy and pooler was asked after a change.
@@ -126,9 +142,14 @@ func takeOut(to haproxy.Admin) func(*judge, Order) {
 			return
 		}
 		j.enoughPlaces(o.Host)
-		j.effectOf(to, o.Host)
+		if to == haproxy.Maint {
+			j.cutsOff(o.Host)
+		} else {
+			j.lets(o.Host)
+		}
+		j.leaves(o.Host)
 		if len(hidden) > 0 {
-			j.will("%s is DOWN on %s, where a drain cannot be read back.", o.Host, strings.Join(hidden, " and "))
+			j.will("%s is DOWN on %s, where a drain cannot be read back.", o.Host, list(hidden))
 		}
 	}
 }
@@ -151,7 +172,7 @@ func (j *judge) remaining(n *fleet.Node, without string) {
 	case len(left) == 0:
 		j.no("No other pooler serves clients of %s.", n.Name)
 	case sessions > limit && !unlimited:
-		j.no("%s has %d clients, and places for %d on %s.", n.Name, sessions, limit, strings.Join(left, " and "))
+		j.no("%s has %s, and can have only %s to %s.", n.Name, count(sessions, "connection"), thousands(limit), list(left))
 	}
 }
 
@@ -175,7 +196,7 @@ func (j *judge) enoughPlaces(without string) {
 		current(j, p.Name, p.View) // else whether it is paused is unknown
 	}
 	if places > 0 && clients > places { // none at all was said already, node by node
-		j.no("%d clients are connected, and the poolers that remain have %d places.", clients, places)
+		j.no("%s %s connected, and the poolers that remain have %s.", count(clients, "client"), is(clients), count(places, "client place"))
 	}
 }
 
@@ -203,27 +224,16 @@ func (j *judge) servesEverywhere(pooler string) bool {
 	return true
 }
 
-func (j *judge) effectOf(to haproxy.Admin, host string) {
-	p := j.pooler(host)
-	if p == nil {
-		return
-	}
-	if n := j.clientsOf(p); to == haproxy.Maint {
-		j.will("The %d clients of %s are disconnected, and find another pooler when they connect again.", n, host)
-	} else {
-		j.will("The %d clients of %s stay until they leave; new ones go to the others.", n, host)
-	}
-}
-
 // putBack is the pre-flight of ready: HAProxy believes a server that leaves maint to be UP until
 // its check has failed. When no pooler serves there is nothing to lose.
 func (j *judge) putBack(o Order) {
 	p := j.pooler(o.Host)
-	others := func(name string) bool { return name != o.Host && j.servesEverywhere(name) }
-	if p == nil || !slices.ContainsFunc(j.inv.PgBouncer.PoolerNames(), others) {
+	if p == nil {
 		return
 	}
-	if !current(j, o.Host, p.View) {
+	j.returns(p)
+	others := func(name string) bool { return name != o.Host && j.servesEverywhere(name) }
+	if !slices.ContainsFunc(j.inv.PgBouncer.PoolerNames(), others) || !current(j, o.Host, p.View) {
 		return
 	}
 	if paused := p.View.Value.Paused(); len(paused) > 0 {
@@ -286,13 +296,10 @@ func (j *judge) wouldBlock(o Order) {
 		case v.State.Suspended:
 			j.no("%s is suspended.", p.Name)
 		case slices.Contains(paused, "*") || len(paused) > 0 && o.Database == "" || slices.Contains(paused, o.Database):
-			j.no("%s is paused already (%s).", p.Name, strings.Replace(strings.Join(paused, ", "), "*", "altogether", 1))
+			j.no("%s is paused already (%s).", p.Name, pausedIn(paused))
 		}
 		known = known || slices.ContainsFunc(v.Databases, func(d pgbouncer.Database) bool { return d.Name == o.Database })
-		for _, pool := range v.Pools {
-			if pool.Database == "pgbouncer" || o.Database != "" && pool.Database != o.Database {
-				continue
-			}
+		for _, pool := range poolsOf(v, o.Database) {
 			clients += pool.ClActive + pool.ClWaiting
 			busy += pool.SvActive
 		}
@@ -301,7 +308,9 @@ func (j *judge) wouldBlock(o Order) {
 		j.no("No client has used a database %s yet, so there is nothing to pause. Is its name right?", o.Database)
 	}
 	j.lingering(busy)
-	j.will("%d clients wait for at most %s.", clients, pauseOf(o))
+	if seen > 0 {
+		j.holds(o, clients, busy)
+	}
 }
 
 // lingering finds a session that PAUSE would wait for. The snapshot does not tell through which
@@ -313,21 +322,36 @@ func (j *judge) lingering(busy int64) {
 	p := j.s.Postgres.Probe.Value
 	if p.IdleInTransaction > 0 && p.LongestIdleInXact >= lingers {
 		j.no("A session has been idle in a transaction for %s, and a pause waits for it. End it first, or have its application commit.",
-			p.LongestIdleInXact.Round(time.Second))
+			span(p.LongestIdleInXact))
 	}
 }
 
-func (j *judge) everyPoolerAnswers(o Order) {
-	for _, p := range j.targets(o) {
-		current(j, p.Name, p.View)
+// readsAgain is the pre-flight of reload.
+func (j *judge) readsAgain(o Order) {
+	if heard := j.answering(o); len(heard) > 0 {
+		j.rereads(heard)
 	}
+}
+
+// answering are the poolers of an order that answer; that another does not is a reason against it.
+func (j *judge) answering(o Order) []*fleet.Pooler {
+	var out []*fleet.Pooler
+	for _, p := range j.targets(o) {
+		if current(j, p.Name, p.View) {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // needsPostgres is the pre-flight of reconnect: without PostgreSQL the connections that are given
 // up are not replaced.
 func (j *judge) needsPostgres(o Order) {
-	j.everyPoolerAnswers(o)
+	heard := j.answering(o)
 	current(j, j.s.Postgres.Name, j.s.Postgres.Probe)
+	if len(heard) > 0 {
+		j.replaces(heard, o.Database)
+	}
 }
 
 // moveVIP is the pre-flight of relinquish: the node must hold the VIP and be able to give it up,
@@ -355,7 +379,7 @@ func (j *judge) moveVIP(o Order) {
 		j.no("keepalived is dead on %s: it could not give the VIP up, and both would hold it.", from.Name)
 	}
 	j.couldTake(to, peer)
-	j.roomOn(from, to)
+	j.fitOn(from, to)
 }
 
 // heard says that both halves of a node were read.
@@ -372,7 +396,7 @@ func (j *judge) couldTake(n *fleet.Node, is haproxy.NodeState) {
 	}
 	switch {
 	case is.Hold:
-		j.no("%s is held back from the VIP itself. Reclaim it first.", n.Name)
+		j.no("%s is held back from the VIP itself. Release it first (reclaim).", n.Name)
 	case is.Poolers == 0:
 		j.no("%s sees no pooler.", n.Name)
 	case !is.Ready:
@@ -380,8 +404,8 @@ func (j *judge) couldTake(n *fleet.Node, is haproxy.NodeState) {
 	}
 }
 
-// roomOn looks whether the clients of one node fit on what the other sees of the poolers.
-func (j *judge) roomOn(from, to *fleet.Node) {
+// fitOn looks whether the clients of one node fit on what the other sees of the poolers.
+func (j *judge) fitOn(from, to *fleet.Node) {
 	var sessions, limit int64
 	var left int
 	unlimited := false
@@ -399,10 +423,9 @@ func (j *judge) roomOn(from, to *fleet.Node) {
 	case left == 0 && to.State.Value.Poolers > 0:
 		j.no("No pooler that %s sees serves clients.", to.Name)
 	case left > 0 && sessions > limit && !unlimited:
-		j.no("%s has %d clients, and %s has places for %d.", from.Name, sessions, to.Name, limit)
+		j.no("%s has %s, and %s can have only %s.", from.Name, count(sessions, "connection"), to.Name, thousands(limit))
 	}
-	j.will("The %d clients of %s are disconnected and connect again through %s; a new connection waits for about 0.2 s.",
-		sessions, from.Name, to.Name)
+	j.moves(from, to, sessions)
 }
 
 // isHeld is the pre-flight of reclaim.
@@ -415,5 +438,5 @@ func (j *judge) isHeld(o Order) {
 		j.no("%s is not held back from the VIP.", n.Name)
 		return
 	}
-	j.will("%s may hold the VIP again. The VIP stays where it is.", n.Name)
+	j.letsBack(n)
 }

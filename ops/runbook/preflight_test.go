@@ -76,7 +76,7 @@ func TestThePreflightGivesEveryReasonWhyAnOrderWouldHurt(t *testing.T) {
 					view(s, p, func(v *fleet.PoolerView) { v.Pools[0].ClActive = 2667 })
 				}
 			},
-			[]string{"8001 clients are connected, and the poolers that remain have 8000 places."}},
+			[]string{"8,001 clients are connected, and the poolers that remain have 8,000 client places."}},
 		{"clients that fit exactly do not", drain,
 			func(s *fleet.Snapshot) {
 				view(s, "pgb1", func(v *fleet.PoolerView) { v.Pools[0].ClActive = 3900 })
@@ -89,13 +89,13 @@ func TestThePreflightGivesEveryReasonWhyAnOrderWouldHurt(t *testing.T) {
 					stats(s, "haproxy1", p, func(r *haproxy.Row) { r.Sessions, r.SessionsLimit = 1000, 1400 })
 				}
 			},
-			[]string{"haproxy1 has 3000 clients, and places for 2800 on pgb1 and pgb3."}},
+			[]string{"haproxy1 has 3,000 connections, and can have only 2,800 to pgb1 and pgb3."}},
 		{"a HAProxy that does not answer would not obey", drain,
 			func(s *fleet.Snapshot) { s.Nodes[1].Stats.Err = errDead },
 			[]string{"haproxy2 does not answer."}},
 		{"old statistics are not health", drain,
 			func(s *fleet.Snapshot) { s.Nodes[0].Stats.Seen = s.Nodes[0].Stats.Seen.Add(-12 * time.Second) },
-			[]string{"haproxy1 was last heard 12s ago: too old to judge."}},
+			[]string{"haproxy1 was last heard 12 s ago: too old to judge."}},
 		{"statistics that never came are not health", drain,
 			func(s *fleet.Snapshot) { s.Nodes[0].Stats = fleet.Observation[haproxy.Stats]{} },
 			[]string{"haproxy1 has not answered yet."}},
@@ -141,7 +141,7 @@ func TestThePreflightGivesEveryReasonWhyAnOrderWouldHurt(t *testing.T) {
 			func(s *fleet.Snapshot) {
 				view(s, "pgb1", func(v *fleet.PoolerView) { v.State = pgbouncer.State{Paused: true} })
 			},
-			[]string{"pgb1 is paused already (altogether)."}},
+			[]string{"pgb1 is paused already (every database)."}},
 		{"a pooler with one database paused is not paused as a whole", pauseAll,
 			func(s *fleet.Snapshot) { view(s, "pgb3", func(v *fleet.PoolerView) { v.Databases[0].Paused = true }) },
 			[]string{"pgb3 is paused already (app)."}},
@@ -158,7 +158,7 @@ func TestThePreflightGivesEveryReasonWhyAnOrderWouldHurt(t *testing.T) {
 			func(s *fleet.Snapshot) {
 				s.Postgres.Probe.Value.IdleInTransaction, s.Postgres.Probe.Value.LongestIdleInXact = 1, 40*time.Second
 			},
-			[]string{"A session has been idle in a transaction for 40s, and a pause waits for it. End it first, or have its application commit."}},
+			[]string{"A session has been idle in a transaction for 40 s, and a pause waits for it. End it first, or have its application commit."}},
 		{"a moment between two statements does not", pauseAll,
 			func(s *fleet.Snapshot) {
 				s.Postgres.Probe.Value.IdleInTransaction, s.Postgres.Probe.Value.LongestIdleInXact = 20, time.Second
@@ -223,7 +223,7 @@ func TestThePreflightGivesEveryReasonWhyAnOrderWouldHurt(t *testing.T) {
 			func(s *fleet.Snapshot) {
 				state(s, "haproxy2", func(n *haproxy.NodeState) { n.Hold, n.Ready = true, false })
 			},
-			[]string{"haproxy2 is held back from the VIP itself. Reclaim it first."}},
+			[]string{"haproxy2 is held back from the VIP itself. Release it first (reclaim)."}},
 		{"a node that sees no pooler could serve nobody", move,
 			func(s *fleet.Snapshot) {
 				state(s, "haproxy2", func(n *haproxy.NodeState) { n.Poolers, n.Ready = 0, false })
@@ -239,7 +239,7 @@ func TestThePreflightGivesEveryReasonWhyAnOrderWouldHurt(t *testing.T) {
 				}
 				stats(s, "haproxy2", "pgb3", down)
 			},
-			[]string{"haproxy1 has 9000 clients, and haproxy2 has places for 8000."}},
+			[]string{"haproxy1 has 9,000 connections, and haproxy2 can have only 8,000."}},
 		{"both nodes must have been heard", move,
 			func(s *fleet.Snapshot) { s.Nodes[0].State.Err = errDead; s.Nodes[1].Stats.Err = errDead },
 			[]string{"haproxy1 does not answer.", "The statistics page of haproxy2 does not answer."}},
@@ -267,23 +267,153 @@ func TestThePreflightGivesEveryReasonWhyAnOrderWouldHurt(t *testing.T) {
 	}
 }
 
-func TestTheDryRunSaysWhatAnOrderDoesToClients(t *testing.T) {
+// clients gives a pooler that many clients, by its own count and HAProxy's.
+func clients(s *fleet.Snapshot, pooler string, n int64) {
+	stats(s, "", pooler, func(r *haproxy.Row) { r.Sessions = 0 })
+	stats(s, "haproxy1", pooler, func(r *haproxy.Row) { r.Sessions = n })
+	view(s, pooler, func(v *fleet.PoolerView) { v.Pools[0].ClActive = n })
+}
+
+func paused(s *fleet.Snapshot, pooler string, waiting int64) {
+	view(s, pooler, func(v *fleet.PoolerView) { v.State, v.Pools[0].ClWaiting = pgbouncer.State{Paused: true}, waiting })
+}
+
+func TestTheDryRunSaysWhatWillHappenToWhomAndWhatIsLeft(t *testing.T) {
+	drain, maint := Order{Verb: Drain, Host: "pgb2"}, Order{Verb: Maint, Host: "pgb2"}
+	left := "2 of 3 poolers are left: pgb1 and pgb3, with 8,000 client places for the 300 clients of now and up to 140 server connections."
+	pause, pauseAll, ready := Order{Verb: Pause, Host: "pgb1"}, Order{Verb: Pause}, Order{Verb: Ready, Host: "pgb2"}
+	move := Order{Verb: Relinquish, Host: "haproxy1"}
+	const undisturbed = "A setting that was changed in the files works at once, except for those that need a restart. Weir cannot see the files from here: the page Configuration shows what runs afterwards."
 	for _, c := range []struct {
-		order   Order
-		change  func(*fleet.Snapshot)
-		effects []string
+		sentence string
+		order    Order
+		change   func(*fleet.Snapshot)
+		effects  []string
 	}{
-		{Order{Verb: Drain, Host: "pgb2"}, nil, []string{"The 100 clients of pgb2 stay until they leave; new ones go to the others."}},
-		{Order{Verb: Maint, Host: "pgb2"}, nil, []string{"The 100 clients of pgb2 are disconnected, and find another pooler when they connect again."}},
-		{Order{Verb: Drain, Host: "pgb2"}, func(s *fleet.Snapshot) { stats(s, "", "pgb2", drained) }, []string{"Nothing changes: pgb2 is in drain already."}},
-		{Order{Verb: Drain, Host: "pgb2"}, func(s *fleet.Snapshot) { stats(s, "haproxy2", "pgb2", down) }, []string{
-			"The 100 clients of pgb2 stay until they leave; new ones go to the others.",
+		{"a drain leaves its clients alone", drain, nil, []string{
+			"The 100 clients of pgb2 stay until they leave; new ones go to pgb1 and pgb3.", left}},
+		{"one client is one", drain, func(s *fleet.Snapshot) { clients(s, "pgb2", 1) }, []string{
+			"The one client of pgb2 stays until it leaves; new ones go to pgb1 and pgb3.",
+			"2 of 3 poolers are left: pgb1 and pgb3, with 8,000 client places for the 201 clients of now and up to 140 server connections."}},
+		{"no client is none, and thousands have commas", drain, func(s *fleet.Snapshot) { clients(s, "pgb2", 0); clients(s, "pgb1", 1533) }, []string{
+			"pgb2 has no clients now; new ones go to pgb1 and pgb3.",
+			"2 of 3 poolers are left: pgb1 and pgb3, with 8,000 client places for the 1,633 clients of now and up to 140 server connections."}},
+		{"a chain without clients says so", drain, func(s *fleet.Snapshot) { clients(s, "pgb1", 0); clients(s, "pgb2", 0); clients(s, "pgb3", 0) }, []string{
+			"pgb2 has no clients now; new ones go to pgb1 and pgb3.",
+			"2 of 3 poolers are left: pgb1 and pgb3, with 8,000 client places (no client is connected now) and up to 140 server connections."}},
+		{"only who serves is left", drain, func(s *fleet.Snapshot) { stats(s, "", "pgb1", down) }, []string{
+			"The 100 clients of pgb2 stay until they leave; new ones go to pgb3.",
+			"1 of 3 poolers is left: pgb3, with 4,000 client places for the 300 clients of now and up to 70 server connections."}},
+		{"who is paused serves nobody", drain, func(s *fleet.Snapshot) { paused(s, "pgb3", 0) }, []string{
+			"The 100 clients of pgb2 stay until they leave; new ones go to pgb1.",
+			"1 of 3 poolers is left: pgb1, with 4,000 client places for the 300 clients of now and up to 70 server connections."}},
+		{"who fell lately is no rock, and two HAProxies that count the same fall are one fall", drain, func(s *fleet.Snapshot) {
+			for i := range s.Nodes {
+				s.Nodes[i].Falls = []fleet.Fall{{Pooler: "pgb3", Times: 4, At: time.Now()}, {Pooler: "pgb3", Times: 2, At: time.Now()},
+					{Pooler: "pgb3", Process: 1, Times: 3, At: time.Now()}, {Pooler: "pgb1", Times: 1, At: time.Now().Add(-lately - time.Second)}}
+			}
+		}, []string{"The 100 clients of pgb2 stay until they leave; new ones go to pgb1 and pgb3.", left,
+			"pgb3 fell 6 times in the last 5 min, and may fall again."}},
+		{"nor is who was started again, which no check saw", drain, func(s *fleet.Snapshot) {
+			s.Poolers[0].Restarts = []time.Time{time.Now().Add(-time.Hour), time.Now(), time.Now()}
+		}, []string{"The 100 clients of pgb2 stay until they leave; new ones go to pgb1 and pgb3.", left,
+			"pgb1 fell twice in the last 5 min, and may fall again."}},
+		{"what is drained already stays so", drain, func(s *fleet.Snapshot) { stats(s, "", "pgb2", drained) },
+			[]string{"Nothing changes: pgb2 is in drain already."}},
+		{"a drain cannot be read back where the pooler is DOWN", drain, func(s *fleet.Snapshot) { stats(s, "haproxy2", "pgb2", down) }, []string{
+			"The 100 clients of pgb2 stay until they leave; new ones go to pgb1 and pgb3.", left,
 			"pgb2 is DOWN on haproxy2, where a drain cannot be read back."}},
-		{Order{Verb: Pause, For: time.Minute}, func(s *fleet.Snapshot) {
-			view(s, "pgb1", func(v *fleet.PoolerView) { v.Pools[0].ClActive, v.Pools[0].ClWaiting = 40, 2 })
-		}, []string{"42 clients wait for at most 1m0s."}},
-		{Order{Verb: Relinquish, Host: "haproxy1"}, nil, []string{
-			"The 300 clients of haproxy1 are disconnected and connect again through haproxy2; a new connection waits for about 0.2 s."}},
+		{"maint cuts clients off, and what they do", maint, nil, []string{
+			"The 100 clients of pgb2 are disconnected within 3 s and can connect again at once, to another pooler.",
+			"3 transactions run now; what has not ended by then is rolled back.", left}},
+		{"maint of a pooler without clients cuts nobody off", maint, func(s *fleet.Snapshot) { clients(s, "pgb2", 0) }, []string{
+			"pgb2 has no clients now: nobody is disconnected.",
+			"2 of 3 poolers are left: pgb1 and pgb3, with 8,000 client places for the 200 clients of now and up to 140 server connections."}},
+
+		{"a pooler that is ready stays so", ready, nil, []string{"Nothing changes: pgb2 is ready already."}},
+		{"a drained pooler comes back", ready, func(s *fleet.Snapshot) { stats(s, "", "pgb2", drained) }, []string{
+			"pgb2 gets new clients again on both HAProxies. Clients of other poolers stay where they are.",
+			"Then 3 of 3 poolers serve, with 12,000 client places for the 300 clients of now."}},
+		{"the last resort may be dead", ready, func(s *fleet.Snapshot) {
+			for _, p := range []string{"pgb1", "pgb2", "pgb3"} {
+				stats(s, "", p, drained)
+			}
+			s.Poolers[1].View.Err = errDead
+			s.Nodes[1].Stats.Err = errDead
+		}, []string{"haproxy2 does not answer. It may not obey.",
+			"pgb2 gets new clients again on both HAProxies. Clients of other poolers stay where they are.",
+			"pgb2 does not answer. HAProxy sends clients there until its check has failed."}},
+
+		{"a pause of one pooler meets those who come as well, and says nothing of how long", pause,
+			func(s *fleet.Snapshot) {
+				view(s, "pgb1", func(v *fleet.PoolerView) { v.Pools[0].ClActive, v.Pools[0].ClWaiting = 40, 2 })
+			}, []string{
+				"First the 3 transactions that run now come to an end. If that takes more than 5 s, nothing is paused.",
+				"Then the 42 clients of pgb1 get no answer until the pause ends: by resume, or by itself after the time ordered. Nobody is disconnected.",
+				"HAProxy goes on sending new clients to pgb1, and they wait as well. To spare them, drain it first."}},
+		{"a pause of a drained pooler meets one client", pause,
+			func(s *fleet.Snapshot) {
+				stats(s, "", "pgb1", drained)
+				view(s, "pgb1", func(v *fleet.PoolerView) { v.Pools[0].ClActive, v.Pools[0].SvActive = 1, 1 })
+			}, []string{
+				"First the one transaction that runs now comes to an end. If that takes more than 5 s, nothing is paused.",
+				"Then the one client of pgb1 gets no answer until the pause ends: by resume, or by itself after the time ordered. Nobody is disconnected."}},
+		{"a pause of all lets no query through", pauseAll, func(s *fleet.Snapshot) {
+			for _, p := range []string{"pgb1", "pgb2", "pgb3"} {
+				view(s, p, func(v *fleet.PoolerView) { v.Pools[0].SvActive = 0 })
+			}
+		}, []string{
+			"No query gets through the VIP while the pause lasts.",
+			"There are no clients of pgb1, pgb2 and pgb3 now. Those who come wait until the pause ends: by resume, or by itself after the time ordered."}},
+		{"a pause of one database meets its clients only", Order{Verb: Pause, Database: "other"}, func(s *fleet.Snapshot) {
+			view(s, "pgb2", func(v *fleet.PoolerView) {
+				v.Pools = append(v.Pools, pgbouncer.Pool{Database: "other", User: "app", ClActive: 1200})
+			})
+		}, []string{"No query of database other gets through the VIP while the pause lasts.",
+			"The 1,200 clients of pgb1, pgb2 and pgb3, database other get no answer until the pause ends: by resume, or by itself after the time ordered. Nobody is disconnected."}},
+
+		{"a resume of what is not paused changes nothing", Order{Verb: Resume}, nil, []string{"Nothing is paused: nothing changes."}},
+		{"a resume serves those who wait", Order{Verb: Resume}, func(s *fleet.Snapshot) { paused(s, "pgb1", 12); paused(s, "pgb3", 1) },
+			[]string{"The pause of pgb1 and pgb3 ends: the 13 clients waiting are served."}},
+		{"a resume may have nobody to serve", Order{Verb: Resume, Host: "pgb1"}, func(s *fleet.Snapshot) { paused(s, "pgb1", 0) },
+			[]string{"The pause of pgb1 ends. No client waits."}},
+		{"a resume does not know of those who do not answer, and goes ahead", Order{Verb: Resume}, func(s *fleet.Snapshot) { s.Poolers[1].View.Err = errDead },
+			[]string{"pgb2 does not answer. Whether it is paused is not known."}},
+		{"one database cannot be resumed under a pause of all", Order{Verb: Resume, Host: "pgb1", Database: "app"}, func(s *fleet.Snapshot) { paused(s, "pgb1", 2) },
+			[]string{"pgb1 is paused as a whole: this order will fail there. Resume every database."}},
+
+		{"a reconnect replaces idle connections at once and busy ones later", Order{Verb: Reconnect, Host: "pgb1"}, func(s *fleet.Snapshot) {
+			view(s, "pgb1", func(v *fleet.PoolerView) {
+				v.Pools[0].ClActive, v.Pools[0].SvIdle = 42, 9
+				v.Pools = append(v.Pools, pgbouncer.Pool{Database: "weir_auth", SvIdle: 2}, pgbouncer.Pool{Database: "pgbouncer", ClActive: 1})
+			})
+		}, []string{"The 12 server connections of pgb1 are replaced: 9 idle at once, 3 in use as their transactions end.",
+			"The 42 clients stay connected, and may wait a moment for a new login to PostgreSQL."}},
+		{"a reconnect of all counts all", Order{Verb: Reconnect}, nil, []string{
+			"The 9 server connections of pgb1, pgb2 and pgb3 are replaced, each as its transaction ends."}},
+		{"a reconnect of idle connections is done at once", Order{Verb: Reconnect, Host: "pgb1"}, func(s *fleet.Snapshot) {
+			view(s, "pgb1", func(v *fleet.PoolerView) { v.Pools[0].SvActive, v.Pools[0].SvIdle = 0, 1 })
+		}, []string{"The one server connection of pgb1 is replaced at once: none is in use."}},
+		{"a reconnect without connections changes nothing", Order{Verb: Reconnect, Database: "other"}, nil, []string{
+			"Nothing changes: there are no server connections of pgb1, pgb2 and pgb3, database other."}},
+		{"a reload disturbs nobody", Order{Verb: Reload, Host: "pgb1"}, func(s *fleet.Snapshot) { clients(s, "pgb1", 1) }, []string{
+			"pgb1 reads the configuration files again. Nobody is disconnected: 1 client and 3 server connections stay.", undisturbed}},
+
+		{"a move cuts those connected", move, nil, []string{
+			"The 300 connections through haproxy1 are cut: transactions that run are rolled back. Clients can connect again through haproxy2, after about 0.2 s.",
+			"haproxy2 sees 3 of 3 poolers serve: 12,000 client places.",
+			"haproxy1 stays without the VIP until it is released (reclaim), unless haproxy2 fails."}},
+		{"a move of nobody cuts nobody", move, func(s *fleet.Snapshot) {
+			for _, p := range []string{"pgb1", "pgb2", "pgb3"} {
+				clients(s, p, 0)
+			}
+			stats(s, "haproxy2", "pgb3", down)
+		}, []string{"Nobody is connected through haproxy1 now. New connections go through haproxy2, after about 0.2 s.",
+			"haproxy2 sees 2 of 3 poolers serve: 8,000 client places.",
+			"haproxy1 stays without the VIP until it is released (reclaim), unless haproxy2 fails."}},
+		{"a reclaim moves nothing", Order{Verb: Reclaim, Host: "haproxy2"}, func(s *fleet.Snapshot) {
+			state(s, "haproxy2", func(n *haproxy.NodeState) { n.Hold = true })
+		}, []string{"haproxy2 may hold the VIP again. The VIP stays on haproxy1: nobody is disconnected."}},
 	} {
 		world := newChain()
 		s, _ := world.hub.Now()
@@ -292,7 +422,34 @@ func TestTheDryRunSaysWhatAnOrderDoesToClients(t *testing.T) {
 		}
 		flight, err := world.runbook().DryRun(t.Context(), operator, c.order)
 		if err != nil || !slices.Equal(flight.Effects, c.effects) {
-			t.Errorf("%s %s: %q %v", c.order.Verb, c.order.Host, flight.Effects, err)
+			t.Errorf("%s: %v\n got %q\nwant %q", c.sentence, err, flight.Effects, c.effects)
+		}
+	}
+}
+
+func TestTheDryRunSaysWhoseBackendEndsAndWhoGoesOn(t *testing.T) {
+	b := Backend{PID: 42, Type: "client backend", User: "app", Application: "report", State: "active", Address: inv.PgBouncer.Poolers[0].Address.String()}
+	for _, c := range []struct {
+		verb    Verb
+		change  func(*Backend)
+		effects []string
+	}{
+		{Terminate, func(b *Backend) { b.State, b.Xact, b.Waiting = "idle in transaction", 422*time.Second, 2 }, []string{
+			"Backend 42 (user app, report, through pgb1) is disconnected; its transaction, open for 7 min 2 s, is rolled back.",
+			"2 sessions that wait for its locks can go on."}},
+		{Terminate, func(b *Backend) { b.State, b.Application, b.Address = "idle", "", "" }, []string{
+			"Backend 42 (user app, no application name, on PostgreSQL's own machine) is disconnected."}},
+		{Cancel, func(b *Backend) { b.Xact, b.Waiting, b.Address = time.Millisecond, 1, "192.168.1.50" }, []string{
+			"Backend 42 (user app, report, from 192.168.1.50) stays connected. The query that runs ends with an error; its transaction is rolled back.",
+			"1 session that waits for its locks can go on."}},
+		{Cancel, func(b *Backend) { b.State = "idle" }, nil},
+	} {
+		world, b := newChain(), b
+		c.change(&b)
+		world.backends[42] = b
+		flight, err := world.runbook().DryRun(t.Context(), operator, Order{Verb: c.verb, PID: 42})
+		if err != nil || !slices.Equal(flight.Effects, c.effects) {
+			t.Errorf("%s of %+v: %v\n got %q\nwant %q", c.verb, b, err, flight.Effects, c.effects)
 		}
 	}
 }

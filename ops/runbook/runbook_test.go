@@ -354,7 +354,7 @@ func TestTheVIPMovesAndTheHoldStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := newChain()
 		out, err := world.runbook().Do(t.Context(), operator, Order{Verb: Relinquish, Host: "haproxy1", Reason: "new kernel"})
-		if err != nil || !slices.Equal(out.Detail, []string{"haproxy1: relinquish done", "haproxy2: holds the VIP, 1s after the order"}) {
+		if err != nil || !slices.Equal(out.Detail, []string{"haproxy1: relinquish done", "haproxy2: holds the VIP, 1.00 s after the order"}) {
 			t.Errorf("%+v %v", out, err)
 		}
 		if n := world.nodes["haproxy1"].state; n.VIP || !n.Hold || !world.nodes["haproxy2"].state.VIP {

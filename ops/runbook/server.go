@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"weir/ops/fault"
 	"weir/ops/haproxy"
@@ -98,7 +97,7 @@ func (r *Runbook) someServe(ctx context.Context) error {
 		}
 	}
 	if len(blind) > 0 {
-		return fault.Errorf(fault.Refused, "no other pooler serves clients of %s any more", strings.Join(blind, " and "))
+		return fault.Errorf(fault.Refused, "no other pooler serves clients of %s any more", list(blind))
 	}
 	return nil
 }

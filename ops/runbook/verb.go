@@ -46,15 +46,15 @@ var verbs = map[Verb]verb{
 	Ready: {Operator, false, true, aPooler, judged((*judge).putBack), ready},
 
 	Pause:     {Operator, true, true, aPause, judged((*judge).wouldBlock), pause},
-	Resume:    {Operator, false, true, pools, harmless, resume},
+	Resume:    {Operator, false, true, pools, told((*judge).goOn), resume},
 	Reconnect: {Operator, true, true, pools, judged((*judge).needsPostgres), reconnect},
-	Reload:    {Operator, true, true, aReload, judged((*judge).everyPoolerAnswers), reload},
+	Reload:    {Operator, true, true, aReload, judged((*judge).readsAgain), reload},
 
 	Relinquish: {Operator, true, true, aNode, judged((*judge).moveVIP), relinquish},
 	Reclaim:    {Operator, false, true, aNode, judged((*judge).isHeld), reclaim},
 
 	Cancel:    {Operator, true, false, aBackend, mayCancel, cancel},
-	Terminate: {Operator, true, false, aBackend, maySignal, terminate},
+	Terminate: {Operator, true, false, aBackend, mayTerminate, terminate},
 
 	Acknowledge: {Operator, false, false, anIncident, harmless, acknowledge},
 	Silence:     {Operator, true, false, aSilence, harmless, silence},

@@ -2,6 +2,7 @@ package runbook
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"weir/ops/fault"
@@ -29,7 +30,7 @@ func relinquish(ctx context.Context, r *Runbook, d *deed) error {
 			if err := r.arrives(ctx, d.Host, peer); err != nil {
 				return err
 			}
-			d.say(peer + ": holds the VIP, " + time.Since(began).Round(10*time.Millisecond).String() + " after the order")
+			d.say(fmt.Sprintf("%s: holds the VIP, %.2f s after the order", peer, time.Since(began).Seconds()))
 			return nil
 		},
 	})

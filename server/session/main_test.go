@@ -3,11 +3,9 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -27,67 +25,15 @@ import (
 	"weir/sql"
 )
 
-// cluster is a real PostgreSQL with Weir's tables; each test gets a copy of its own.
-type cluster struct {
-	*postgrestest.Host
-	inv     *inventory.Inventory
-	secrets inventory.Secrets
-	made    atomic.Int64
-}
-
-var (
-	shared  = sync.OnceValues(startCluster)
-	started *cluster
-)
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if started != nil {
-		started.Stop()
-	}
-	os.Exit(code)
-}
-
-func startCluster() (*cluster, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	c := &cluster{inv: inventory.Default(), secrets: inventory.Secrets{
-		Postgres: "postgres-password-1", Auth: "auth-password-12345", Admin: "admin-password-1234",
-		Monitor: "monitor-password-12", Console: "console-password-12", HAProxyStats: "statistics-password"}}
-	var addresses []inventory.Addr
-	for _, n := range c.inv.Hosts() {
-		addresses = append(addresses, n.Address)
-	}
-	var err error
-	if c.Host, err = postgrestest.Start(addresses...); err != nil {
-		return nil, err
-	}
-	started = c
-	files, err := postgres.Render(c.inv, c.secrets)
+// shared is a real PostgreSQL with Weir's tables; each test gets a copy of its own.
+var shared = postgrestest.Shared(func() (*postgrestest.Server, error) {
+	s, err := postgrestest.Serve(inventory.Default(), postgres.Render, postgres.Processes)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Write(files); err != nil {
-		return nil, err
-	}
-	for _, p := range postgres.Processes(c.inv) {
-		if err := c.Launch(ctx, p); err != nil {
-			return nil, err
-		}
-	}
-	_, err = sql.Migrate(ctx, c.config("weir", c.secrets.Console, "weir"))
-	return c, err
-}
-
-func (c *cluster) config(user, password, database string) *pgx.ConnConfig {
-	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d sslmode=disable", c.inv.Postgres.Address, c.inv.Postgres.Port))
-	if err != nil {
-		panic(err) // addresses of the inventory
-	}
-	config.User, config.Password, config.Database = user, password, database
-	config.DialFunc = c.DialFrom(c.inv.Monitor.Address)
-	return config
-}
+	_, err = sql.Migrate(context.Background(), s.Weir("weir"))
+	return s, err
+})
 
 // world is one test's database, the way there, and a clock.
 type world struct {
@@ -105,22 +51,13 @@ var errAway = errors.New("connect: no route to host")
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	c, err := shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := fmt.Sprintf("session_%d", c.made.Add(1))
-	conn := must(pgx.ConnectConfig(t.Context(), c.config("postgres", c.secrets.Postgres, "postgres")))(t)
-	defer conn.Close(t.Context())
-	must(conn.Exec(t.Context(), fmt.Sprintf("CREATE DATABASE %s OWNER weir TEMPLATE weir", name)))(t)
-
+	s := shared(t)
 	w := &world{t: t, open: map[net.Conn]bool{}, begun: time.Now().UTC().Truncate(time.Hour)}
 	w.clock.Store(w.begun.UnixNano())
-	config := must(pgxpool.ParseConfig(""))(t)
-	config.ConnConfig, config.MaxConns = c.config("weir", c.secrets.Console, name), 8
-	config.ConnConfig.Tracer = w
-	dial := config.ConnConfig.DialFunc
-	config.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+	config := s.Weir(s.Create(t, "weir"))
+	config.Tracer = w
+	dial := config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if w.away.Load() {
 			return nil, errAway
 		}
@@ -132,8 +69,7 @@ func newWorld(t *testing.T) *world {
 		}
 		return conn, err
 	}
-	w.Pool = must(pgxpool.NewWithConfig(t.Context(), config))(t)
-	t.Cleanup(w.Close)
+	w.Pool = postgrestest.Pool(t, config)
 	return w
 }
 

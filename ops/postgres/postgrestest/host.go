@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,21 +30,21 @@ const Env = "WEIR_ROOTFS"
 
 // Host is a running machine that has every address it was started with.
 type Host struct {
-	dir  string
 	init *exec.Cmd
 	hold *os.File // the machine ends when this end of its standard input closes
-	logs sync.Map // process name -> *output
+	logs sync.Map // process name -> *Log
 }
 
 // build makes the machine: an overlay above the root file system, a loopback with all addresses.
-// Its last line keeps it alive until the test process closes the pipe, however that ends.
+// Its mounts are its own, so its /tmp can hold them, and nothing is left of it. Its last line keeps
+// it alive until the test process closes the pipe, however that ends.
 const build = `set -eu
-rootfs=$1 dir=$2; shift 2
+cd "$1"; shift
 mount --make-rprivate /
-mount -t tmpfs tmpfs "$dir"
-mkdir "$dir/upper" "$dir/work" "$dir/root"
-mount -t overlay overlay -o "lowerdir=$rootfs,upperdir=$dir/upper,workdir=$dir/work" "$dir/root"
-root=$dir/root
+mount -t tmpfs tmpfs /tmp
+root=/tmp/root
+mkdir /tmp/upper /tmp/work "$root"
+mount -t overlay overlay -o lowerdir=.,upperdir=/tmp/upper,workdir=/tmp/work "$root"
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/run"
 mount -t tmpfs tmpfs "$root/tmp"
@@ -58,22 +59,19 @@ cd "$root"
 exec chroot . /bin/sh -c 'echo ready; read -r _'
 `
 
-// Start builds a machine with these addresses. Stop ends it and everything on it.
+// Start builds a machine with these addresses. It ends with everything on it at Stop, and at the
+// latest with the test process.
 func Start(addresses ...inventory.Addr) (*Host, error) {
 	rootfs := os.Getenv(Env)
 	if rootfs == "" {
 		return nil, errors.New(Env + " is not set: these tests run the real programs of a Debian root file system")
-	}
-	dir, err := os.MkdirTemp("", "weir-host-*")
-	if err != nil {
-		return nil, err
 	}
 	in, hold, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
-	h := &Host{dir: dir, hold: hold, init: exec.Command("/bin/sh", "-c", build, "build", rootfs, dir)}
+	h := &Host{hold: hold, init: exec.Command("/bin/sh", "-c", build, "build", rootfs)}
 	for _, a := range addresses {
 		h.init.Args = append(h.init.Args, a.String())
 	}
@@ -93,11 +91,24 @@ func Start(addresses ...inventory.Addr) (*Host, error) {
 	return h, nil
 }
 
+// Own is a machine of the test's own with these files.
+func Own(t testing.TB, address inventory.Addr, files []inventory.File) *Host {
+	t.Helper()
+	h, err := Start(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Stop)
+	if err := h.Write(files); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
 // Stop ends the machine with everything that runs on it. It may be called again.
 func (h *Host) Stop() {
 	h.hold.Close()
 	h.init.Wait()
-	os.RemoveAll(h.dir)
 }
 
 // Write puts files in their places.
@@ -135,7 +146,7 @@ func (h *Host) Launch(ctx context.Context, p inventory.Process) error {
 		}
 	}
 	argv := append([]string{"setpriv", "--reuid=" + p.User, "--regid=" + p.User, "--init-groups"}, p.Argv...)
-	cmd, log := h.command(argv...), &output{}
+	cmd, log := h.command(argv...), &Log{}
 	cmd.Stdout, cmd.Stderr = log, log
 	h.logs.Store(p.Name, log)
 	if err := cmd.Start(); err != nil {
@@ -175,7 +186,7 @@ func (h *Host) accepts(ctx context.Context, port int, ended <-chan error) error 
 // Log is what a launched process wrote so far.
 func (h *Host) Log(process string) string {
 	if log, ok := h.logs.Load(process); ok {
-		return log.(*output).String()
+		return log.(*Log).String()
 	}
 	return ""
 }
@@ -229,20 +240,20 @@ func (h *Host) inside(do func() error) error {
 	return <-done
 }
 
-// output is a log that is read while it is written.
-type output struct {
+// Log is read while it is written.
+type Log struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
 }
 
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
 }
