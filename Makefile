@@ -53,7 +53,7 @@ test: test-deps build ## everything, the lab's scripts included; needs root
 	@ops/lab/test.sh
 
 bench: deps build ## the measured proof: minutes, prints a table, keeps JSON in .lab/bench
-	@$(SUDO) env "PATH=$$PATH" CGO_ENABLED=0 "WEIR_ROOTFS=$$(bin/weir rootfs)" go test ./graph -run '^$$' -bench . -benchtime 3s
+	@$(SUDO) env "PATH=$$PATH" CGO_ENABLED=0 "WEIR_ROOTFS=$$(bin/weir rootfs)" go test ./graph ./server/web -run '^$$' -bench . -benchtime 3s
 	@$(SUDO) bin/weir up
 	@$(SUDO) bin/weir bench headline
 

@@ -99,6 +99,12 @@ func (a *asked) view() chain.View {
 	return chain.View{Clock: a.clock, Snapshot: a.frame.snapshot, Inventory: a.web.Deps.Inventory, Findings: a.frame.findings, Open: a.frame.open}
 }
 
+// now is how the chain is, for the head of every page.
+func (a *asked) now() layout.Now {
+	s := a.view().Sentence()
+	return layout.Now{State: s.State, Word: s.Brief}
+}
+
 // needs is Unauthenticated or Forbidden, or nil when the role is enough.
 func (a *asked) needs(role runbook.Role) error {
 	if a.viewer == nil {
@@ -215,6 +221,7 @@ func (w *Web) show(rw http.ResponseWriter, a *asked, m made) {
 		Theme: theme(a.Request), Clock: a.clock, Cluster: w.Deps.Inventory.Cluster, Version: w.Version, Notice: takeNotice(rw, a.Request)}
 	frame := layout.Gate
 	if a.viewer != nil && !m.gate {
+		p.Now = a.now()
 		p.Viewer = &layout.Viewer{Name: a.viewer.Name, Role: layout.Role(a.viewer.Role)}
 		frame = layout.Frame
 	}

@@ -132,7 +132,7 @@ func (w *Web) drawn(f *frame, by *asked, p *probe, changes *layout.Changes) []by
 		if err != nil {
 			return nil, err
 		}
-		return layout.Render(ctx, m.fragments)
+		return layout.Render(ctx, append(m.fragments, a.now().Fragment()))
 	})
 	if err != nil {
 		w.Deps.Log.DebugContext(by.Context(), "page of a stream was not made", "error", err)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"weir/ops/fleet"
 	"weir/ops/incident"
 	"weir/ops/inventory"
+	"weir/views/metric"
 	"weir/views/ui"
 )
 
@@ -136,6 +138,9 @@ type trends struct {
 	mu     sync.Mutex
 	last   time.Time
 	series map[trend]ui.Series
+
+	asked   time.Time                   // when samples were asked for last
+	sampled map[trend]map[int64]float64 // by slot; nil: they were not read yet
 }
 
 // trend names one of them; host is "" where there is one only.
@@ -144,11 +149,13 @@ type trend struct{ metric, host string }
 const (
 	passageTrend     = "passage"
 	sessionsTrend    = "sessions"
+	newTrend         = "new sessions"
 	clientsTrend     = "clients"
 	waitingTrend     = "waiting"
 	serversTrend     = "servers"
 	xactsTrend       = "xacts"
 	connectionsTrend = "connections"
+	serverXactsTrend = "server xacts"
 	longestTrend     = "longest xact"
 	blockedTrend     = "blocked"
 )
@@ -168,6 +175,7 @@ func (t *trends) keep(s *fleet.Snapshot, now time.Time) {
 	for _, n := range s.Nodes {
 		front, ok := n.Stats.Value.Find("postgres", "FRONTEND")
 		t.add(sessionsTrend, n.Name, float64(front.Sessions), ok && n.Stats.OK())
+		t.add(newTrend, n.Name, n.Rates.Sessions, n.Stats.OK())
 	}
 	for _, p := range s.Poolers {
 		active, waiting, _ := p.View.Value.Clients()
@@ -179,6 +187,7 @@ func (t *trends) keep(s *fleet.Snapshot, now time.Time) {
 	}
 	probe, ok := s.Postgres.Probe.Value, s.Postgres.Probe.OK()
 	t.add(connectionsTrend, "", float64(probe.Connections), ok)
+	t.add(serverXactsTrend, "", s.Postgres.Rates.Xacts, ok && s.Postgres.Rates.Over > 0)
 	t.add(longestTrend, "", probe.LongestXact.Seconds(), ok)
 	t.add(blockedTrend, "", float64(probe.Blocked), ok)
 }
@@ -194,17 +203,82 @@ func (t *trends) add(metric, host string, value float64, known bool) {
 	t.series[of] = list[max(0, len(list)-trendPoints):]
 }
 
-// of is a series, as it is now; what was before the start of this program is a gap.
+// of is a series, as it is now. What was before the start of this program comes from the monitor's samples,
+// once they are read; else it is a gap.
 func (t *trends) of(metric, host string) ui.Series {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	have := t.series[trend{metric, host}]
+	have, sampled := t.series[trend{metric, host}], t.sampled[trend{metric, host}]
 	out := make(ui.Series, trendPoints)
 	for i := range out {
 		out[i] = math.NaN()
+		if v, ok := sampled[slot(t.last.Add(-time.Duration(trendPoints-1-i)*trendEvery))]; ok {
+			out[i] = v
+		}
 	}
 	copy(out[trendPoints-len(have):], have)
 	return out
+}
+
+// slot is the stretch of trendEvery that a moment lies in.
+func slot(at time.Time) int64 { return at.UnixNano() / int64(trendEvery) }
+
+// samples are the metrics of the monitor that are the same as a trend.
+var samples = map[metric.Metric]string{metric.Passage: passageTrend, metric.Sessions: sessionsTrend, metric.SessionRate: newTrend, metric.Clients: clientsTrend,
+	metric.Waiting: waitingTrend, metric.Servers: serversTrend, metric.XactRate: xactsTrend, metric.Connections: connectionsTrend, metric.LongestXact: longestTrend, metric.Blocked: blockedTrend}
+
+// alone are trends that have no host, whatever their samples are of.
+var alone = []string{passageTrend, connectionsTrend, longestTrend, blockedTrend}
+
+// take keeps what was sampled before this program began.
+func (t *trends) take(of metricSeries) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sampled = map[trend]map[int64]float64{}
+	for m, list := range of {
+		for _, s := range list {
+			key := trend{samples[m], s.Subject}
+			if slices.Contains(alone, key.metric) {
+				key.host = ""
+			}
+			t.sampled[key] = map[int64]float64{}
+			for _, p := range s.Points {
+				t.sampled[key][slot(p.At)] = p.Mean
+			}
+		}
+	}
+}
+
+const fillAgain = 5 * time.Second
+
+// trends are the numbers of the last 15 minutes. The first who looks has the samples read: without them a
+// console that has just started would show empty lines for as long. Nobody waits for them.
+func (w *Web) trends(a *asked) *trends {
+	t := &w.live.trends
+	if a.stream || !t.wants(time.Now()) {
+		return t
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(a.Context()), fillAgain)
+		defer cancel()
+		now := time.Now()
+		series, err := w.series(ctx, slices.Collect(maps.Keys(samples)), metric.Range{From: now.Add(-trendSpan), To: now})
+		if err == nil {
+			t.take(series)
+		}
+	}()
+	return t
+}
+
+// wants reports whether samples are to be read now: once, and again while they cannot be.
+func (t *trends) wants(now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sampled != nil || now.Sub(t.asked) < fillAgain {
+		return false
+	}
+	t.asked = now
+	return true
 }
 
 func (t *trends) hosts(metric string, of []string) map[string]ui.Series {

@@ -12,6 +12,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"weir/views/asset"
 )
 
 const requestIDHeader = "X-Request-Id"
@@ -91,7 +93,7 @@ func (w *Web) line(r *http.Request, route string, out *recorder, took time.Durat
 
 // quiet are the routes that machines ask every few seconds.
 var quiet = map[string]bool{"GET /healthz": true, "GET /readyz": true, "GET /metrics": true, "GET /api/health/db": true,
-	"GET " + assetPath + "{name...}": true}
+	"GET " + asset.Prefix: true}
 
 // recorder remembers what was answered.
 type recorder struct {

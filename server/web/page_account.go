@@ -132,7 +132,7 @@ func (w *Web) endSession(rw http.ResponseWriter, a *asked) error {
 	if err != nil {
 		return err
 	}
-	w.send(rw, a, local(a.PostFormValue("back")), doneNotice(p.UserErrors, "The session is over."))
+	w.send(rw, a, local(a.PostFormValue("back")), doneNotice(p.UserErrors, "The session is ended."))
 	return nil
 }
 
@@ -144,7 +144,7 @@ func (w *Web) endSessions(rw http.ResponseWriter, a *asked) error {
 	if err != nil {
 		return err
 	}
-	w.send(rw, a, "/account", doneNotice(p.UserErrors, "All your other sessions are over."))
+	w.send(rw, a, "/account", doneNotice(p.UserErrors, "All your other sessions are ended."))
 	return nil
 }
 
@@ -169,7 +169,7 @@ func (w *Web) changePassword(rw http.ResponseWriter, a *asked) error {
 		m, err := w.mine(a, "Password", account.PasswordForm(account.Password{Email: a.viewerEmail(), Faults: faults(p.UserErrors)}), refusedWith(p.UserErrors))
 		return w.again(rw, a, m, err)
 	}
-	w.send(rw, a, "/account", &ui.Notice{State: ui.OK, Title: "Your password is changed.", Lines: []string{"All your other sessions are over."}})
+	w.send(rw, a, "/account", &ui.Notice{State: ui.OK, Title: "Your password is changed.", Lines: []string{"All your other sessions are ended."}})
 	return nil
 }
 

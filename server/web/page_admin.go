@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
+	"sync"
 	"time"
 
 	"weir/graph/noun"
@@ -119,7 +121,7 @@ func (w *Web) withdraw(rw http.ResponseWriter, a *asked) error {
 	if err != nil {
 		return err
 	}
-	w.send(rw, a, admin.PeoplePath, doneNotice(p.UserErrors, "The link is good for nothing now."))
+	w.send(rw, a, admin.PeoplePath, doneNotice(p.UserErrors, "The link is withdrawn: it no longer works."))
 	return nil
 }
 
@@ -178,7 +180,7 @@ func (w *Web) changing(a *asked, wrong []noun.UserError, status int) (made, erro
 }
 
 var changeDone = map[admin.Change]string{admin.SetRole: "The role is changed.", admin.Disable: "The account is disabled.", admin.Enable: "The account is enabled.",
-	admin.ClearFactor: "The second factor is taken away.", admin.EndSessions: "All sessions are over.", admin.ResetLink: "The link is made."}
+	admin.ClearFactor: "The second factor is removed.", admin.EndSessions: "All sessions are ended.", admin.ResetLink: "The link is made."}
 
 func (w *Web) change(rw http.ResponseWriter, a *asked) error {
 	ctx, id, reason := a.Context(), a.PathValue("id"), a.PostFormValue("reason")
@@ -292,7 +294,7 @@ func (w *Web) silences(a *asked) (made, error) {
 	defer cancel()
 	first, after, last, before := a.window(pageShown)
 	list, err := w.Query.Silences(ctx, first, after, last, before)
-	m := admin.Silences{Clock: a.clock, Role: a.role(), Missing: a.missing(err)}
+	m := admin.Silences{Clock: a.clock, Role: a.role(), Missing: a.missing(err), Channels: w.channels(ctx)}
 	if list != nil {
 		for _, e := range list.Edges {
 			m.List = append(m.List, silenceOf(e.Node))
@@ -311,26 +313,40 @@ func (w *Web) silence(a *asked) (order, error) {
 	inv := w.Deps.Inventory
 	f := admin.SilenceForm{Cause: a.FormValue("cause"), Host: a.FormValue("host"), For: a.FormValue("for"), Reason: a.FormValue("reason"), Clock: a.clock,
 		Hosts: slices.Concat(inv.HAProxy.NodeNames(), inv.PgBouncer.PoolerNames(), []string{inv.Postgres.Name, inv.Monitor.Name})}
-	lasts, wrong := time.Hour, error(nil)
+	for _, i := range a.frame.open {
+		f.Open = append(f.Open, admin.Open{Cause: i.Cause, Host: i.Subject, Title: i.Title})
+	}
+	lasts, wrong := time.Hour, []noun.UserError(nil)
+	refuse := func(field, message string) {
+		wrong = append(wrong, noun.UserError{Field: &field, Message: message, Code: string(fault.Invalid)})
+	}
 	if f.For != "" {
-		lasts, wrong = noun.UnmarshalDuration(f.For)
+		var err error
+		if lasts, err = noun.UnmarshalDuration(f.For); err != nil {
+			refuse("for", fault.MessageOf(err))
+		}
+	}
+	switch { // the API takes no cause for every one
+	case f.Cause == "":
+		refuse("cause", "Choose what is to be silent.")
+	case f.All() && a.PostFormValue("sure") == "":
+		refuse("cause", "Nobody would be told of anything. If you want that, send it once more.")
+	}
+	if a.Method == http.MethodGet && f.Cause == "" {
+		wrong = nil // nothing was entered yet
 	}
 	return order{section: layout.Admin, done: "Silenced",
 		give: func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error) {
-			if wrong != nil {
-				return &noun.OrderPayload{UserErrors: []noun.UserError{{Field: new("for"), Message: fault.MessageOf(wrong), Code: string(fault.Invalid)}}}, nil
+			if len(wrong) > 0 || f.Cause == "" {
+				return &noun.OrderPayload{UserErrors: wrong}, nil
 			}
-			cause := f.Cause
-			if cause == "" && dry {
-				cause = "*"
-			}
-			return m.Silence(ctx, cause, given(f.Host), lasts, f.Reason, dry)
+			return m.Silence(ctx, f.Cause, given(f.Host), lasts, f.Reason, dry)
 		},
 		confirm: func(c came) ui.Confirm {
 			f := f
 			f.Faults = c.faults
 			confirm := f.Confirm()
-			confirm.Effects, confirm.Refused, confirm.Failed = c.effects, c.refused, c.failed
+			confirm.Refused, confirm.Failed = c.refused, c.failed
 			return confirm
 		}}, nil
 }
@@ -371,56 +387,98 @@ func (w *Web) notifications(a *asked) (made, error) {
 	list, err := w.Query.Notifications(ctx, given(state), first, after, last, before)
 	m.Missing = a.missing(err)
 	if list != nil {
+		titles := w.titles(ctx)
 		for _, e := range list.Edges {
-			m.List = append(m.List, w.notificationOf(ctx, e.Node))
+			m.List = append(m.List, notificationOf(e.Node, titles))
 		}
 		base := admin.NotificationsPath
 		if state != "" {
-			base += "?state=" + state
+			base += "?state=" + url.QueryEscape(state)
 		}
 		m.Pager = pager(base, list.PageInfo, len(list.Edges), "message")
+		w.lastWords(ctx, m.Channels.List, list, state == "" && after == nil && before == nil)
 	}
-	w.lastWords(ctx, m.Channels)
 	return made{title: "Notifications", section: layout.Admin, content: admin.NotificationsContent(m)}, nil
 }
 
-func (w *Web) notificationOf(ctx context.Context, n noun.Notification) admin.Notification {
+func notificationOf(n noun.Notification, title func(incident string) string) admin.Notification {
 	out := admin.Notification{ID: n.ID(), Incident: or(n.Notification.IncidentID), Channel: n.Channel, Reason: n.Reason, State: n.State, Attempts: int(n.Attempts),
 		CreatedAt: n.CreatedAt, SentAt: or(n.SentAt), Error: n.Error}
-	if out.Incident == "" {
-		return out
-	}
-	if about, err := w.Query.Node(ctx, noun.ID(noun.IncidentKind, out.Incident)); err == nil {
-		if i, ok := about.(noun.Incident); ok {
-			out.Title = i.Title
-		}
+	if out.Incident != "" {
+		out.Title = title(out.Incident)
 	}
 	return out
+}
+
+// titles are those of incidents by their id in the table. Each is asked for once, and none any more
+// after an error; "" is not known.
+func (w *Web) titles(ctx context.Context) func(incident string) string {
+	known, failed := map[string]string{}, false
+	return func(id string) string {
+		if _, asked := known[id]; asked || failed {
+			return known[id]
+		}
+		n, err := w.Query.Node(ctx, noun.ID(noun.IncidentKind, id))
+		failed = err != nil
+		i, _ := n.(noun.Incident)
+		known[id] = i.Title
+		return i.Title
+	}
 }
 
 // unset says what to set where a channel is not there.
 var unset = map[string]string{
-	"slack":   "Give the monitor `SLACK_BOT_TOKEN` and `SLACK_CHANNEL`, or `SLACK_WEBHOOK_URL`.",
-	"webhook": "Give the monitor `ALERT_WEBHOOK_URL`: the same as JSON, for everything that is not Slack.",
+	"slack":   "To have it, give the monitor `SLACK_BOT_TOKEN` and `SLACK_CHANNEL`, or `SLACK_WEBHOOK_URL`.",
+	"webhook": "To have it, give the monitor `ALERT_WEBHOOK_URL`. It gets the same alarms as JSON.",
 }
 
 // channels are those that the monitor says it has, and those that it could have. What it tells of
 // them holds no secret.
-func (w *Web) channels(ctx context.Context) []admin.Channel {
+func (w *Web) channels(ctx context.Context) (out admin.Channels) {
 	owed, err := w.owed(ctx)
 	if err != nil {
-		return []admin.Channel{{Name: "monitor", Unset: "The monitor does not answer: where it sends messages is not known."}}
+		return admin.Channels{Deaf: true}
 	}
-	var out []admin.Channel
 	for _, name := range []string{"slack", "webhook"} {
-		c := admin.Channel{Name: name, Where: "as the monitor is set"}
+		c := admin.Channel{Name: name}
 		n, is := owed[name]
 		if c.Owed = n; !is {
 			c.Unset = unset[name]
 		}
-		out = append(out, c)
+		out.List = append(out.List, c)
 	}
 	return out
+}
+
+// alarm is whether anybody is told of incidents, as it was of late: who looks at the chain does not wait for
+// the monitor's answer.
+type alarm struct {
+	mu    sync.Mutex
+	asked time.Time
+	told  *ui.Notice // nil: somebody is, or it was not asked yet
+}
+
+const (
+	askAlarms  = 10 * time.Second
+	alarmLimit = 2 * time.Second
+)
+
+func (w *Web) nobodyTold(ctx context.Context) *ui.Notice {
+	a := &w.alarm
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now := time.Now(); now.Sub(a.asked) > askAlarms {
+		a.asked = now
+		go func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), alarmLimit)
+			defer cancel()
+			told := w.channels(ctx).Told()
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.told = told
+		}()
+	}
+	return a.told
 }
 
 // owed asks the monitor how many messages were not accepted yet, by channel.
@@ -442,16 +500,30 @@ func (w *Web) owed(ctx context.Context) (map[string]int, error) {
 
 const lastWordsOf = 100 // messages, among which a channel's last is looked for
 
-// lastWords are when a channel last accepted a message, and why it last did not.
-func (w *Web) lastWords(ctx context.Context, channels []admin.Channel) {
-	size := lastWordsOf
-	list, err := w.Query.Notifications(ctx, nil, &size, nil, nil, nil)
-	if err != nil {
+// lastWords are when a channel last accepted a message, and why it last did not. The page's own list
+// is enough when it is the newest of all messages, and tells it of every channel.
+func (w *Web) lastWords(ctx context.Context, channels []admin.Channel, list *noun.NotificationConnection, newest bool) {
+	if newest && (lastOf(channels, list) || !list.PageInfo.HasNextPage) {
 		return
 	}
+	if !slices.ContainsFunc(channels, func(c admin.Channel) bool { return c.Unset == "" }) {
+		return
+	}
+	size := lastWordsOf
+	if list, err := w.Query.Notifications(ctx, nil, &size, nil, nil, nil); err == nil {
+		lastOf(channels, list)
+	}
+}
+
+// lastOf reports whether the list, newest first, has a message that was accepted for every channel there is.
+func lastOf(channels []admin.Channel, list *noun.NotificationConnection) bool {
+	all := true
 	for i := range channels {
 		c := &channels[i]
-		for _, e := range list.Edges { // newest first
+		if c.Unset != "" {
+			continue
+		}
+		for _, e := range list.Edges {
 			if e.Node.Channel != c.Name {
 				continue
 			}
@@ -463,11 +535,9 @@ func (w *Web) lastWords(ctx context.Context, channels []admin.Channel) {
 				c.Error = e.Node.Error
 			}
 		}
+		all = all && !c.LastSent.IsZero()
 	}
-}
-
-func auditFilter(f admin.Filter) (actor, verb, subject *string) {
-	return given(f.Actor), given(f.Verb), given(f.Subject)
+	return all
 }
 
 func (w *Web) audit(a *asked) (made, error) {
@@ -476,32 +546,40 @@ func (w *Web) audit(a *asked) (made, error) {
 	}
 	ctx, cancel := a.limited()
 	defer cancel()
-	m := admin.Audit{Clock: a.clock, Role: a.role(), Filter: admin.ParseFilter(a.URL.Query()), Verbs: auditVerbs()}
-	actor, verb, subject := auditFilter(m.Filter)
-	first, after, last, before := a.window(pageShown)
-	list, err := w.Query.Audit(ctx, actor, verb, subject, nil, nil, first, after, last, before)
-	m.Missing = a.missing(err)
-	if list != nil {
-		for _, e := range list.Edges {
-			m.Entries = append(m.Entries, entryOf(e.Node))
-		}
-		m.Pager = pager(admin.AuditPath+"?"+m.Filter.Query(), list.PageInfo, len(list.Edges), "entry")
+	m := admin.Audit{Clock: a.clock, Role: a.role(), Filter: admin.ParseFilter(a.URL.Query(), a.clock)}
+	if len(m.Filter.Faults) == 0 {
+		m.Missing = a.missing(w.entries(ctx, a, &m))
 	}
 	return made{title: "Audit", section: layout.Admin, content: admin.AuditContent(m)}, nil
 }
 
-// auditVerbs are those that can be asked for by name.
-func auditVerbs() (out []string) {
-	for v := range chainVerbs {
-		out = append(out, string(v))
+// entries fills in a page of the audit.
+func (w *Web) entries(ctx context.Context, a *asked, m *admin.Audit) error {
+	first, after, last, before := a.window(pageShown)
+	f := m.Filter
+	list, err := w.Query.Audit(ctx, given(f.Actor), given(f.Verb), given(f.Subject), given(f.Since), given(f.Until), first, after, last, before)
+	if err != nil {
+		return err
 	}
-	slices.Sort(out)
-	return append(out, "sign-in", "sign-up", "sign-out", "invite", "link-withdraw", "role", "disable", "enable", "password-reset-link", "token-create", "token-revoke", "session-end", "sessions-end")
+	titles := w.titles(ctx)
+	for _, e := range list.Edges {
+		entry := entryOf(e.Node)
+		if entry.Incident != "" {
+			entry.Title = titles(entry.Incident)
+		}
+		m.Entries = append(m.Entries, entry)
+	}
+	m.Pager = pager(admin.AuditPath+"?"+f.Query(), list.PageInfo, len(list.Edges), "line")
+	return nil
 }
 
 func entryOf(e noun.AuditEntry) admin.Entry {
-	return admin.Entry{ID: e.ID(), At: e.At, Kind: e.ActorKind, Actor: e.ActorName, Address: or(e.Address()), Verb: e.Verb, Subject: e.Subject, Reason: e.Reason,
+	out := admin.Entry{ID: e.ID(), At: e.At, Kind: e.ActorKind, Actor: e.ActorName, Address: or(e.Address()), Verb: e.Verb, Subject: e.Subject, Reason: e.Reason,
 		Outcome: e.Outcome, Detail: e.Detail(), Took: e.Took()}
+	if e.Verb == string(runbook.Acknowledge) && runbook.IsUUID(e.Subject) {
+		out.Incident = e.Subject
+	}
+	return out
 }
 
 const exported = 10_000 // entries at most
@@ -526,11 +604,14 @@ func (w *Web) allEntries(a *asked) (out []admin.Entry, err error) {
 	}
 	ctx, cancel := context.WithTimeout(a.Context(), metricLimit)
 	defer cancel()
-	actor, verb, subject := auditFilter(admin.ParseFilter(a.URL.Query()))
+	f := admin.ParseFilter(a.URL.Query(), a.clock)
+	if len(f.Faults) > 0 {
+		return nil, fault.Errorf(fault.Invalid, "%s", f.Faults[0].Message)
+	}
 	size := noun.MaxPage
 	var after *string
 	for len(out) < exported {
-		list, err := w.Query.Audit(ctx, actor, verb, subject, nil, nil, &size, after, nil, nil)
+		list, err := w.Query.Audit(ctx, given(f.Actor), given(f.Verb), given(f.Subject), given(f.Since), given(f.Until), &size, after, nil, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -546,13 +627,13 @@ func (w *Web) allEntries(a *asked) (out []admin.Entry, err error) {
 
 func testMessage(a *asked) (order, error) {
 	channel, reason := a.PathValue("channel"), a.FormValue("reason")
-	return order{section: layout.Admin, done: "A test message is on its way to " + channel,
+	return order{section: layout.Admin, done: "A test message is being sent to " + channel,
 		give: func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error) {
 			return m.TestChannel(ctx, channel, reason, dry)
 		},
 		confirm: func(c came) ui.Confirm {
 			return ui.Confirm{Action: admin.Channel{Name: channel}.TestURL(), Title: "Send a test message to " + channel + "?", Submit: "Send it", Busy: "Sending …",
-				Say:    "It says that it is a test, and who sent it. The delivery log tells what came of it.",
+				Say:    "It says that it is a test, and who sent it. The delivery log shows whether it was delivered.",
 				Cancel: admin.NotificationsPath, Text: reason, Faults: c.faults, Effects: c.effects, Refused: c.refused, Failed: c.failed, Clock: a.clock}
 		}}, nil
 }

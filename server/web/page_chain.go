@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/a-h/templ"
-	"github.com/google/uuid"
 
 	"weir/graph/noun"
 	"weir/ops/fault"
@@ -48,9 +48,10 @@ func (w *Web) overview(a *asked) (made, error) {
 	if err := a.needs(runbook.Viewer); err != nil {
 		return made{}, err
 	}
-	inv, t := w.Deps.Inventory, &w.live.trends
-	m := overview.Model{View: a.view(), Operates: a.operates(), History: w.history(a), Trends: overview.Trends{
-		Passage: t.of(passageTrend, ""), Connections: t.of(connectionsTrend, ""), Sessions: t.hosts(sessionsTrend, inv.HAProxy.NodeNames()),
+	inv, t := w.Deps.Inventory, w.trends(a)
+	m := overview.Model{View: a.view(), Operates: a.operates(), Told: w.nobodyTold(a.Context()), History: w.history(a), Trends: overview.Trends{
+		Passage: t.of(passageTrend, ""), Connections: t.of(connectionsTrend, ""), PostgresXacts: t.of(serverXactsTrend, ""),
+		Sessions: t.hosts(sessionsTrend, inv.HAProxy.NodeNames()), New: t.hosts(newTrend, inv.HAProxy.NodeNames()),
 		Clients: t.hosts(clientsTrend, inv.PgBouncer.PoolerNames()), Xacts: t.hosts(xactsTrend, inv.PgBouncer.PoolerNames()),
 	}}
 	return made{title: "Overview", section: layout.Overview, content: overview.Content(m), fragments: m.Fragments()}, nil
@@ -97,9 +98,10 @@ func (w *Web) changes(a *asked) (h overview.History, err error) {
 		if err != nil {
 			return h, err
 		}
+		titles := w.titles(ctx)
 		for _, edge := range acts.Edges {
 			if _, ofTheChain := chainVerbs[runbook.Verb(edge.Node.Verb)]; ofTheChain { // sign-ins and the like are none
-				h.Changes = append(h.Changes, act(edge.Node))
+				h.Changes = append(h.Changes, act(edge.Node, titles))
 			}
 		}
 	}
@@ -125,13 +127,27 @@ func eventState(e noun.IncidentEvent, severity string) ui.State {
 	return ui.Warning
 }
 
-func act(e noun.AuditEntry) overview.Change {
-	c := overview.Change{At: e.At, State: ui.Planned, Text: e.Verb + " " + e.Subject, Who: e.ActorName}
-	if _, err := uuid.Parse(e.Subject); err == nil { // an incident: nobody knows it by its id
-		c.Text, c.Href = e.Verb+" an incident", "/incidents/"+e.Subject
+// did is what an operator did, in words.
+var did = map[runbook.Verb]string{runbook.Drain: "drained", runbook.Maint: "took out", runbook.Ready: "made ready", runbook.Pause: "paused", runbook.Resume: "resumed",
+	runbook.Reconnect: "reconnected", runbook.Reload: "reloaded", runbook.Relinquish: "moved the VIP away from", runbook.Reclaim: "let hold the VIP again:",
+	runbook.Cancel: "cancelled the query of", runbook.Terminate: "ended", runbook.Acknowledge: "acknowledged", runbook.Silence: "silenced", runbook.Unsilence: "ended the silence", runbook.Test: "tested"}
+
+// act is a line of the audit as a change. Incidents are called by their titles.
+func act(e noun.AuditEntry, title func(incident string) string) overview.Change {
+	c := overview.Change{At: e.At, State: ui.Planned, Who: e.ActorName}
+	subject := e.Subject
+	if runbook.IsUUID(e.Subject) { // an incident: nobody knows it by its id
+		subject, c.Href = "an incident", "/incidents/"+e.Subject
+		if known := title(e.Subject); known != "" {
+			subject = "“" + known + "”"
+		}
 	}
+	c.Text = cmp.Or(did[runbook.Verb(e.Verb)], e.Verb) + " " + subject
 	if e.Outcome != string(runbook.OK) {
-		c.State, c.Text = ui.Warning, c.Text+": "+e.Outcome
+		c.State, c.Text = ui.Warning, "tried to "+e.Verb+" "+subject+": "+e.Outcome
+	}
+	if e.Reason != "" {
+		c.Text += ": " + e.Reason
 	}
 	return c
 }
@@ -148,34 +164,113 @@ func (w *Web) pooler(a *asked) (made, error) {
 	if err := a.needs(runbook.Viewer); err != nil {
 		return made{}, err
 	}
-	name, t := a.PathValue("pooler"), &w.live.trends
+	name, t := a.PathValue("pooler"), w.trends(a)
 	m := pool.Model{View: a.view(), Operates: a.operates(), Trends: pool.Trends{
 		Clients: t.of(clientsTrend, name), Waiting: t.of(waitingTrend, name), Servers: t.of(serversTrend, name), Xacts: t.of(xactsTrend, name)}}
 	var ok bool
 	if m.Pooler, ok = pool.Find(m.View, name); !ok {
 		return made{}, fault.Errorf(fault.NotFound, "There is no pooler %q.", name)
 	}
-	if !a.stream { // they are no part of what the stream sends
-		m.Settings, m.SettingsUnknown = w.settings(a, name)
+	if m.Pooler.View.OK() || !m.Pooler.View.Asked() { // one that does not answer would not answer this either
+		w.listed(a, &m)
 	}
 	return made{title: name, section: layout.Poolers, content: pool.Content(m), fragments: m.Fragments()}, nil
 }
 
+// listed adds what a pooler has to be asked for: its connections, and its settings, which the stream does not send.
+func (w *Web) listed(a *asked, m *pool.Model) {
+	if a.stream {
+		m.Connections = w.connections.get(m.Pooler.Name, func() pool.Connections { return w.connected(a, m.Pooler.Name) })
+		return
+	}
+	var both sync.WaitGroup
+	both.Go(func() { m.Connections = w.connected(a, m.Pooler.Name) })
+	both.Go(func() { m.Settings = w.settings(a, m.Pooler.Name) })
+	both.Wait()
+}
+
+// connectionsShown are the clients and the server connections that a pooler's page lists, each.
+const connectionsShown = 20
+
+// connections are those that the streams' pages of poolers show, by pooler. To list thousands of clients keeps a
+// pooler from its work: so not with every frame.
+type connections struct {
+	mu   sync.Mutex
+	each map[string]*listed
+}
+
+type listed struct {
+	mu   sync.Mutex
+	at   time.Time
+	list pool.Connections
+}
+
+func (c *connections) get(pooler string, list func() pool.Connections) pool.Connections {
+	c.mu.Lock()
+	if c.each == nil {
+		c.each = map[string]*listed{}
+	}
+	if c.each[pooler] == nil {
+		c.each[pooler] = &listed{}
+	}
+	l := c.each[pooler]
+	c.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.at) >= activityEvery {
+		l.list, l.at = list(), time.Now()
+	}
+	return l.list
+}
+
+func (w *Web) connected(a *asked, pooler string) pool.Connections {
+	ctx, cancel := a.limited()
+	defer cancel()
+	found, err := w.Query.PoolerConnections(ctx, pooler, connectionsShown)
+	switch {
+	case err != nil:
+		return pool.Connections{Missing: ui.Missing{Why: fault.MessageOf(err)}}
+	case found == nil:
+		return pool.Connections{}
+	}
+	out := pool.Connections{At: found.At, ClientsTotal: found.ClientsTotal, ServersTotal: found.ServersTotal, MaxPrepared: found.MaxPreparedStatements, Unknown: found.Unknown}
+	for _, c := range found.Clients {
+		out.Clients = append(out.Clients, *poolClient(&c))
+	}
+	for _, s := range found.Servers {
+		out.Servers = append(out.Servers, pool.Server{PID: s.PID, User: s.User, Database: s.Database, State: s.State, Since: or(s.ConnectedSince), LastRequest: or(s.LastRequest),
+			Prepared: s.PreparedStatements, Client: poolClient(s.Client)})
+	}
+	return out
+}
+
+func poolClient(c *noun.PoolerClient) *pool.Client {
+	if c == nil {
+		return nil
+	}
+	return &pool.Client{Address: or(c.Address), Proxy: c.ProxyAddress, User: c.User, Database: c.Database, Application: c.Application, State: c.State, Wait: c.Wait,
+		Since: or(c.ConnectedSince), LastRequest: or(c.LastRequest), PID: or(c.PID), Prepared: c.PreparedStatements}
+}
+
 // settings are those that a pooler says it runs with, or why they are not known.
-func (w *Web) settings(a *asked, name string) (list []pool.Setting, why string) {
+func (w *Web) settings(a *asked, name string) (s pool.Settings) {
+	if !a.operates() {
+		return pool.Settings{Missing: ui.Missing{Role: string(runbook.Operator)}}
+	}
 	c, err := w.Query.Config(a.Context(), name)
 	switch {
 	case err != nil:
-		return nil, fault.MessageOf(err)
+		s.Missing.Why = fault.MessageOf(err)
 	case c == nil:
-		return nil, "It is not in the inventory."
+		s.Missing.Why = "It is not in the inventory."
 	case c.RunningUnknown != nil:
-		return nil, *c.RunningUnknown
+		s.Missing.Why = *c.RunningUnknown
+	default:
+		for _, x := range c.Running {
+			s.List = append(s.List, pool.Setting{Name: x.Key, Value: x.Value, Default: x.Default})
+		}
 	}
-	for _, s := range c.Running {
-		list = append(list, pool.Setting{Name: s.Key, Value: s.Value, Default: s.Default})
-	}
-	return list, ""
+	return s
 }
 
 func (w *Web) haproxy(a *asked) (made, error) {

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"context"
 	"slices"
+	"sync"
 
 	"weir/ops/fault"
 	"weir/ops/runbook"
@@ -18,7 +20,37 @@ func (w *Web) configuration(a *asked) (made, error) {
 	if err := a.needs(runbook.Operator); err != nil {
 		return made{}, err
 	}
-	return made{title: "Configuration", section: layout.Configuration, content: config.List(config.ListModel{View: a.view()})}, nil
+	m := config.ListModel{View: a.view(), Hosts: config.Hosts(w.Deps.Inventory)}
+	if !a.stream { // nothing of it is live
+		m.Checks = w.configChecks(a, m.Hosts)
+	}
+	return made{title: "Configuration", section: layout.Configuration, content: config.List(m)}, nil
+}
+
+// configChecks asks all hosts that report their settings at once: one that does not answer keeps the page
+// no longer than itself.
+func (w *Web) configChecks(a *asked, hosts []config.Host) map[string]config.Check {
+	ctx, cancel := a.limited()
+	defer cancel()
+	found := make([]config.Check, len(hosts))
+	var all sync.WaitGroup
+	for i, h := range hosts {
+		if h.Tells {
+			all.Go(func() {
+				m := config.Model{Host: h}
+				if err := w.configOf(ctx, &m); err != nil {
+					m.RunningUnknown = fault.MessageOf(err)
+				}
+				found[i] = m.Compared()
+			})
+		}
+	}
+	all.Wait()
+	out := map[string]config.Check{}
+	for i, h := range hosts {
+		out[h.Name] = found[i]
+	}
+	return out
 }
 
 func (w *Web) configurationOf(a *asked) (made, error) {
@@ -31,16 +63,24 @@ func (w *Web) configurationOf(a *asked) (made, error) {
 		return made{}, fault.Errorf(fault.NotFound, "There is no host %q in the inventory.", a.PathValue("host"))
 	}
 	m := config.Model{Clock: a.clock, Host: hosts[i]}
-	c, err := w.Query.Config(a.Context(), m.Host.Name)
-	m.Missing = a.missing(err)
-	if c != nil {
-		m.RunningUnknown = or(c.RunningUnknown)
-		for _, f := range c.Files {
-			m.Files = append(m.Files, config.File{Path: f.Path, Mode: f.Mode, Body: f.Body})
-		}
-		for _, s := range c.Running {
-			m.Running = append(m.Running, config.Setting{Key: s.Key, Value: s.Value, Default: s.Default})
-		}
-	}
+	m.Missing = a.missing(w.configOf(a.Context(), &m))
 	return made{title: m.Host.Name, section: layout.Configuration, content: config.Content(m)}, nil
+}
+
+// configOf is what is rendered for a host, and what runs there.
+func (w *Web) configOf(ctx context.Context, m *config.Model) error {
+	c, err := w.Query.Config(ctx, m.Host.Name)
+	if c == nil {
+		return err
+	}
+	if c.RunningUnknown != nil {
+		m.RunningUnknown = *c.RunningUnknown
+	}
+	for _, f := range c.Files {
+		m.Files = append(m.Files, config.File{Path: f.Path, Mode: f.Mode, Body: f.Body})
+	}
+	for _, s := range c.Running {
+		m.Running = append(m.Running, config.Setting{Key: s.Key, Value: s.Value, Default: s.Default})
+	}
+	return err
 }

@@ -60,7 +60,7 @@ func (w *Web) openNow(a *asked) []incident.Incident {
 	for n := range list {
 		i := &list[n]
 		if row, ok := rows[i.Cause]; ok {
-			i.ID, i.OpenedAt, i.Flaps = row.ID, row.OpenedAt, row.Flaps
+			i.ID, i.OpenedAt, i.Flaps = row.ID, row.OpenedAt, max(i.Flaps, row.Flaps)
 			i.AcknowledgedAt, i.AcknowledgedBy, i.AcknowledgedReason = row.AcknowledgedAt, row.AcknowledgedBy, row.AcknowledgedReason
 		}
 	}
@@ -87,17 +87,12 @@ func (w *Web) pastIncidents(a *asked, m *incident.ListModel, q url.Values) error
 	ctx, cancel := a.limited()
 	defer cancel()
 	f := m.Filter
-	var open *bool
-	if f.State != "" {
-		is := f.State == "open"
-		open = &is
-	}
 	size := incidentsShown
 	first, after, last, before := &size, given(q.Get("after")), (*int)(nil), given(q.Get("before"))
 	if before != nil {
 		first, last = nil, &size
 	}
-	page, err := w.Query.Incidents(ctx, open, given(string(f.Severity)), given(string(f.Kind)), given(f.Host), given(f.From), given(f.To), first, after, last, before)
+	page, err := w.Query.Incidents(ctx, f.Opened(), given(string(f.Severity)), given(string(f.Kind)), given(f.Host), given(f.From), given(f.To), first, after, last, before)
 	if err != nil {
 		return err
 	}
@@ -109,7 +104,7 @@ func (w *Web) pastIncidents(a *asked, m *incident.ListModel, q url.Values) error
 	return err
 }
 
-// recovery is how long incidents of late took to be over.
+// recovery is how long incidents of late took to be resolved.
 func (w *Web) recovery(ctx context.Context, now time.Time) (incident.Recovery, error) {
 	since, size, over := now.Add(-recoveryOf), noun.MaxPage, false
 	var all []incident.Incident
@@ -208,10 +203,66 @@ func (w *Web) incident(a *asked) (made, error) {
 	}
 	if err == nil {
 		m.Incident, m.Impact, m.Action, m.Evidence = incidentOf(found.Incident), found.Impact, found.Action, found.Evidence()
+		if m.Incident.Open() {
+			m.EvidenceAt = found.UpdatedAt
+			w.present(a, &m)
+		}
 		err = w.told(ctx, a, &m, found)
 	}
 	m.Missing = a.missing(err)
 	return made{title: m.Incident.Title, section: layout.Incidents, content: incident.Content(m), fragments: m.Fragments(), charts: true}, nil
+}
+
+// present is what the console sees of an open incident itself: the monitor writes down when its state
+// changes, and one that flaps goes and comes back without that.
+func (w *Web) present(a *asked, m *incident.Model) {
+	n := slices.IndexFunc(a.frame.open, func(i ops.Incident) bool { return i.Cause == m.Incident.Cause })
+	if n < 0 {
+		return
+	}
+	live, i := a.frame.open[n], &m.Incident
+	i.Since, i.Gone, i.Flaps = live.Since, live.Gone, max(i.Flaps, live.Flaps)
+	m.Impact, m.Action, m.Evidence, m.EvidenceAt = live.Impact, live.Action, live.Evidence, live.Gone
+	m.Fell = slices.DeleteFunc(slices.Clone(live.Falls), func(at time.Time) bool { return at.Before(i.OpenedAt) })
+}
+
+// untold is what keeps messages about an incident back.
+func (w *Web) untold(a *asked, i incident.Incident) incident.Untold {
+	u, _ := shared(a.frame, "why nobody was told of "+i.Cause, func() (u incident.Untold, err error) {
+		ctx, cancel := a.limited()
+		defer cancel()
+		owed, err := w.owed(ctx)
+		switch {
+		case err == nil && len(owed) == 0:
+			u.Channels = incident.NoChannel
+		case err == nil:
+			u.Channels = incident.SomeChannel
+		}
+		u.Silence = w.silencing(ctx, i, a.clock.Now)
+		return u, nil
+	})
+	return u
+}
+
+// silencing is the silence that covers an incident now; nil is none, or that they cannot be read.
+func (w *Web) silencing(ctx context.Context, i incident.Incident, now time.Time) *incident.Silence {
+	size := noun.MaxPage
+	list, err := w.Query.Silences(ctx, &size, nil, nil, nil)
+	if err != nil {
+		return nil
+	}
+	about := ops.Incident{Finding: ops.Finding{Cause: i.Cause, Subject: i.Subject}}
+	for _, e := range list.Edges {
+		s := e.Node
+		until := s.EndsAt
+		if s.EndedAt != nil {
+			until = *s.EndedAt
+		}
+		if (ops.Silence{Cause: s.Cause, Subject: s.Subject, From: s.StartsAt, Until: until}).Covers(about, now) {
+			return &incident.Silence{By: s.CreatedBy, Reason: s.Reason, Until: until}
+		}
+	}
+	return nil
 }
 
 // told is what became of an incident, and the numbers around it.
@@ -231,6 +282,9 @@ func (w *Web) told(ctx context.Context, a *asked, m *incident.Model, i noun.Inci
 	for _, n := range said {
 		m.Notifications = append(m.Notifications, incident.Notification{Channel: n.Channel, Reason: n.Reason, State: n.State, Attempts: int(n.Attempts),
 			CreatedAt: n.CreatedAt, SentAt: or(n.SentAt), Error: n.Error})
+	}
+	if len(said) == 0 {
+		m.Untold = w.untold(a, m.Incident)
 	}
 	r := incident.Around(m.Incident, m.Clock.Now)
 	m.Range, m.Series, err = w.past.over(ctx, m.Incident.URL(), r, !a.stream, func(ctx context.Context, r metric.Range) (metricSeries, error) {

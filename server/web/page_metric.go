@@ -134,7 +134,7 @@ func (w *Web) series(ctx context.Context, of []metric.Metric, r metric.Range) (m
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			out[m] = seriesOf(list)
+			out[m] = metric.Dressed(m, seriesOf(list), w.Deps.Inventory)
 			return nil
 		})
 	}
@@ -174,14 +174,11 @@ func (w *Web) marks(ctx context.Context, a *asked, r metric.Range) ([]metric.Mar
 	if err != nil {
 		return nil, err
 	}
+	titles := w.titles(ctx)
 	for _, e := range acts.Edges {
 		if _, ofTheChain := chainVerbs[runbook.Verb(e.Node.Verb)]; ofTheChain {
-			c := act(e.Node)
-			text := c.Text
-			if e.Node.Reason != "" {
-				text += ": " + e.Node.Reason
-			}
-			out = append(out, metric.Mark{Kind: metric.Act, At: c.At, State: c.State, Text: text, Who: c.Who})
+			c := act(e.Node, titles)
+			out = append(out, metric.Mark{Kind: metric.Act, At: c.At, State: c.State, Text: c.Text, Who: c.Who})
 		}
 	}
 	return out, nil

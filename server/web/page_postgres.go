@@ -21,16 +21,17 @@ func (w *Web) postgresPages(see seeing, do doing) {
 	w.orders(see, do, "/postgres/backends/{pid}/{verb}", backendOrder)
 }
 
-const topShown = 20
+// topAsked is more than is listed, as DDL is left out.
+const topAsked = 100
 
 func (w *Web) postgres(a *asked) (made, error) {
 	if err := a.needs(runbook.Viewer); err != nil {
 		return made{}, err
 	}
-	t, q := &w.live.trends, a.URL.Query()
+	t, q := w.trends(a), a.URL.Query()
 	m := postgres.Model{View: a.view(), Operates: a.operates(), Show: postgres.ParseShow(q.Get("show")), Activity: w.activity(a),
-		Top:    postgres.Top{By: postgres.ParseOrder(q.Get("by"))},
-		Trends: postgres.Trends{Connections: t.of(connectionsTrend, ""), LongestXact: t.of(longestTrend, ""), Blocked: t.of(blockedTrend, "")}}
+		Top:    postgres.Top{By: postgres.ParseOrder(q.Get("by")), All: q.Get("statements") == postgres.AllStatements},
+		Trends: postgres.Trends{Connections: t.of(connectionsTrend, ""), Xacts: t.of(serverXactsTrend, ""), LongestXact: t.of(longestTrend, ""), Blocked: t.of(blockedTrend, "")}}
 	if !a.stream { // it is no part of what the stream sends
 		m.Top = w.topQueries(a, m.Top)
 	}
@@ -82,8 +83,8 @@ func backend(b noun.Backend) postgres.Backend {
 func (w *Web) topQueries(a *asked, top postgres.Top) postgres.Top {
 	ctx, cancel := a.limited()
 	defer cancel()
-	list, err := w.Query.TopQueries(ctx, string(top.By), topShown)
-	top.Missing = a.missing(err)
+	list, err := w.Query.TopQueries(ctx, string(top.By), topAsked)
+	top.Missing, top.Whole = a.missing(err), len(list) < topAsked
 	for _, q := range list {
 		top.Queries = append(top.Queries, postgres.Query{ID: q.QueryID, User: q.User, Database: q.Database, Text: q.Query, Calls: q.Calls, Rows: q.Rows,
 			Total: q.TotalTime, Mean: q.MeanTime, Longest: q.MaxTime, BlocksHit: q.BlocksHit, BlocksRead: q.BlocksRead})

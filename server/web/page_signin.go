@@ -100,7 +100,7 @@ func (w *Web) invitationForm(a *asked, m account.Invitation, status int) (made, 
 	case err != nil:
 		return made{}, err
 	case l.UserID != nil:
-		m.Over, status = "This link sets a new password. It does not make an account.", http.StatusNotFound
+		m.Over, status = "This link is for a new password, not for a new account.", http.StatusNotFound
 	default:
 		m.First = l.Email == nil
 		if l.Email != nil {
@@ -126,7 +126,7 @@ func (w *Web) signUp(rw http.ResponseWriter, a *asked) error {
 		}
 		return err
 	}
-	w.send(rw, a, "/", &ui.Notice{State: ui.OK, Title: "Welcome, " + name + ".", Lines: []string{"A second factor makes your account safer: see Account."}})
+	w.send(rw, a, "/", &ui.Notice{State: ui.OK, Title: "Welcome, " + name + ".", Lines: []string{"Turn on a second factor under Account: it keeps your account safe when somebody learns your password."}})
 	return nil
 }
 
@@ -141,7 +141,7 @@ func (w *Web) resetForm(a *asked, f ui.Faults, status int) (made, error) {
 	case err != nil:
 		return made{}, err
 	case l.UserID == nil:
-		m.Over, status = "This link makes an account. It sets no password of one.", http.StatusNotFound
+		m.Over, status = "This link is for a new account, not for a new password.", http.StatusNotFound
 	}
 	return gate("New password", account.ResetForm(m), status), nil
 }

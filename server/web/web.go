@@ -15,6 +15,7 @@ import (
 	"weir/graph/gen"
 	"weir/ops/inventory"
 	"weir/server/session"
+	"weir/views/asset"
 	"weir/views/postgres"
 )
 
@@ -44,18 +45,19 @@ type Web struct {
 	Deps
 	Errors
 	mux     *http.ServeMux
-	assets  *assets
 	streams *streams
 	seen    requests
 
 	live   *live
 	past   past
+	alarm  alarm
 	around struct { // what the streams' lists of sessions are made of
 		sync.Mutex
 		at       time.Time
 		activity postgres.Activity
 	}
-	streamed *http.ServeMux // the pages that have a stream
+	connections connections
+	streamed    *http.ServeMux // the pages that have a stream
 }
 
 // Query and Mutation are the API's own methods.
@@ -68,10 +70,6 @@ type (
 func New(d Deps) (*Web, error) {
 	w := &Web{Deps: d, Errors: Errors{Log: d.Log}, mux: http.NewServeMux(), streams: newStreams(), seen: newRequests(d.Metrics)}
 	w.Errors.Page = w.errorPage
-	var err error
-	if w.assets, err = newAssets(); err != nil {
-		return nil, err
-	}
 	w.routes()
 	return w, nil
 }
@@ -83,7 +81,7 @@ func (w *Web) routes() {
 	w.mux.HandleFunc("GET /readyz", w.readyz)
 	w.mux.HandleFunc("GET /api/health/db", w.healthDB)
 	w.mux.Handle("GET /metrics", w.metrics())
-	w.mux.Handle("GET "+assetPath+"{name...}", w.assets)
+	w.mux.HandleFunc("GET "+asset.Prefix, w.assets)
 
 	signed := w.Sessions.Handler
 	w.mux.Handle("/graphql", w.cors(signed(w.streams.carry(w.API))))

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,7 @@ import (
 	"weir/ops/inventory"
 	"weir/queries"
 	"weir/server/session"
+	"weir/views/asset"
 )
 
 // site is a Web whose API and database are the test's.
@@ -82,7 +84,7 @@ func newSite(t *testing.T, api http.HandlerFunc) *site {
 	inv := inventory.Default()
 	s.Web, err = New(Deps{API: counted, Fleet: fleet.NewHub(fleet.First(inv)), Inventory: inv, Sessions: m, Ready: func() Readiness { return Readiness{Status: "ready"} },
 		Public: &url.URL{Scheme: "https", Host: "weir.example.org"}, Origins: []string{"https://app.example.org"},
-		Version: "test", Metrics: prometheus.NewRegistry(), Log: log})
+		Version: "test", Metrics: prometheus.NewRegistry(), Log: log, Monitor: "http://127.0.0.1:1", Client: http.DefaultClient})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +206,7 @@ func TestOnlyTheScriptsThatAPageNamesItselfMayRun(t *testing.T) {
 
 func TestEveryAnswerForbidsWhatIsInlineAndFrames(t *testing.T) {
 	s := newSite(t, nil)
-	for _, path := range []string{"/healthz", "/graphql", "/graphql/explorer", "/no/such/page", s.assets.url("explorer.js")} {
+	for _, path := range []string{"/healthz", "/graphql", "/graphql/explorer", "/no/such/page", explorerFiles.Path("explorer.js")} {
 		resp, _ := s.ask("GET", path, "")
 		policy := resp.Header.Get("Content-Security-Policy")
 		for _, want := range []string{"default-src 'self'", "script-src 'nonce-", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
@@ -292,7 +294,7 @@ func TestATokenThatIsUnknownIsRefusedAndNotTakenForNobody(t *testing.T) {
 
 func TestAnAssetNeverChangesUnderItsName(t *testing.T) {
 	s := newSite(t, nil)
-	at := s.assets.url("explorer.css")
+	at := explorerFiles.Path("explorer.css")
 	resp, said := s.ask("GET", at, "")
 	if resp.StatusCode != http.StatusOK || len(said) < 1000 || !strings.Contains(resp.Header.Get("Cache-Control"), "immutable") ||
 		!strings.HasPrefix(resp.Header.Get("Content-Type"), "text/css") {
@@ -305,6 +307,24 @@ func TestAnAssetNeverChangesUnderItsName(t *testing.T) {
 	}
 	if strings.Contains(said, "data:") || strings.Contains(said, "url(http") {
 		t.Error("the style sheet loads what the policy refuses")
+	}
+}
+
+func TestAssetsGoCompressedToThoseWhoTakeThat(t *testing.T) {
+	s := newSite(t, nil)
+	for _, at := range []string{asset.Path("app.js"), explorerFiles.Path("explorer.js")} {
+		plain, whole := s.ask("GET", at, "", "Accept-Encoding", "identity")
+		packed, said := s.ask("GET", at, "", "Accept-Encoding", "gzip")
+		if plain.Header.Get("Content-Encoding") != "" || packed.Header.Get("Content-Encoding") != "gzip" || len(said) > len(whole)/2 || packed.Header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("%s: %d bytes, %d compressed, %v", at, len(whole), len(said), packed.Header)
+		}
+		r, err := gzip.NewReader(strings.NewReader(said))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := io.ReadAll(r); err != nil || string(again) != whole {
+			t.Errorf("%s: unpacked it is something else: %v", at, err)
+		}
 	}
 }
 

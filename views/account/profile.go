@@ -62,7 +62,7 @@ func (s Session) Browser() string {
 	system := first("Android", "Android", "iPhone", "iPhone", "iPad", "iPad", "Windows", "Windows", "Macintosh", "macOS", "Linux", "Linux")
 	switch {
 	case browser == "" && s.UserAgent == "":
-		return "does not say what it is"
+		return "unknown browser"
 	case browser == "":
 		return cmp.Or(s.UserAgent, system)
 	case system == "":
@@ -90,13 +90,13 @@ type Token struct {
 	RevokedAt        time.Time
 }
 
-// mark is how a token is.
+// mark is how a token is; without a state it does not work any more.
 func (t Token) mark(now time.Time) (ui.State, string) {
 	switch {
 	case !t.RevokedAt.IsZero():
-		return ui.Unknown, "revoked"
+		return "", "revoked"
 	case !t.ExpiresAt.After(now):
-		return ui.Unknown, "expired"
+		return "", "expired"
 	case t.ExpiresAt.Sub(now) < 7*24*time.Hour:
 		return ui.Warning, "ends in " + ui.Span(t.ExpiresAt.Sub(now))
 	}
@@ -107,14 +107,14 @@ func (t Token) works(now time.Time) bool { return t.RevokedAt.IsZero() && t.Expi
 
 func (t Token) scope() string {
 	if t.Operations == nil {
-		return "all that the role allows"
+		return "everything the role allows"
 	}
 	return strings.Join(t.Operations, ", ")
 }
 
 func (p Profile) name() ui.Input {
 	return ui.Input{Name: "name", Label: "Name", Value: p.Name, Wrong: p.Faults.Of("name"), Autocomplete: "name", Required: true, Max: 100,
-		Hint: "As the others see you beside what you do."}
+		Hint: "Shown in the list of people. The audit and incidents show your e-mail address."}
 }
 
 // others reports whether there is a session beside the one that asks.
@@ -148,10 +148,18 @@ const (
 // URL of a step.
 func (s Step) URL() string { return "/account/second-factor/" + string(s) }
 
+// variant is the look of the button that does it.
+func (s Step) variant() string {
+	if s == Remove {
+		return "destructive"
+	}
+	return "primary"
+}
+
 var proofs = map[Step]struct{ title, say, submit string }{
-	Begin:  {"Set up a second factor", "With it, signing in also takes a code that an app on your phone shows. Somebody who learns your password then gets no further.", "Go on"},
-	Remove: {"Remove the second factor?", "From then on your password alone is enough to sign in.", "Remove it"},
-	Renew:  {"New recovery codes", "Those you have are good for nothing from then on.", "Make new codes"},
+	Begin:  {"Set up a second factor", "Signing in then also asks for a code that an app on your phone shows. Your password alone is no longer enough for anybody who learns it.", "Go on"},
+	Remove: {"Remove the second factor?", "From then on your password alone is enough to sign in. Your recovery codes stop working.", "Remove it"},
+	Renew:  {"New recovery codes", "Your old codes stop working.", "Make new codes"},
 }
 
 func present(name, label string, f ui.Faults) ui.Input {
@@ -201,12 +209,12 @@ func (f TokenForm) fields() []ui.Input {
 		roles = append(roles, ui.Option{Value: string(r), Label: string(r)})
 	}
 	return []ui.Input{
-		{Name: "name", Label: "Name", Value: f.Name, Wrong: f.Faults.Of("name"), Hint: "What uses it, such as: nightly report.", Required: true, Max: 100, Focus: true, Autocomplete: "off"},
-		{Name: "role", Label: "Role", Value: f.Role, Wrong: f.Faults.Of("role"), Options: roles, Hint: "The least that is enough."},
-		{Name: "for", Label: "Good for", Value: cmp.Or(f.For, "P30D"), Wrong: f.Faults.Of("for"), Options: []ui.Option{{Value: "PT1H", Label: "an hour"}, {Value: "P1D", Label: "a day"},
+		{Name: "name", Label: "Name", Value: f.Name, Wrong: f.Faults.Of("name"), Hint: "What will use it, such as: nightly report.", Required: true, Max: 100, Focus: true, Autocomplete: "off"},
+		{Name: "role", Label: "Role", Value: f.Role, Wrong: f.Faults.Of("role"), Options: roles, Hint: "Choose the lowest that is enough."},
+		{Name: "for", Label: "Works for", Value: cmp.Or(f.For, "P30D"), Wrong: f.Faults.Of("for"), Options: []ui.Option{{Value: "PT1H", Label: "an hour"}, {Value: "P1D", Label: "a day"},
 			{Value: "P30D", Label: "30 days"}, {Value: "P90D", Label: "90 days"}, {Value: "P365D", Label: "a year"}}},
 		{Name: "operations", Label: "Operations (optional)", Value: f.Operations, Wrong: f.Faults.Of("operations"), Rows: 4,
-			Hint: "One a line, such as fleet or incidents: the only fields of the API that it may use. Empty is all that the role allows."},
+			Hint: "The only fields of the API that it may use, one a line, such as fleet or incidents. Empty: everything that the role allows."},
 	}
 }
 
@@ -228,7 +236,7 @@ type Revocation struct {
 
 // Confirm is the form of it.
 func (r Revocation) Confirm() ui.Confirm {
-	return ui.Confirm{Action: RevokeURL(r.Token.ID), Title: "Revoke the token “" + r.Token.Name + "”?", Say: "Whatever uses it is refused from then on, within a second. This cannot be undone.",
+	return ui.Confirm{Action: RevokeURL(r.Token.ID), Title: "Revoke the token “" + r.Token.Name + "”?", Say: "Programs that use it are refused within a second. This cannot be undone.",
 		Submit: "Revoke it", Busy: "Revoking …", Cancel: cmp.Or(r.Back, string(layout.Account)), Danger: true, Text: r.Reason, Faults: r.Faults, Clock: r.Clock,
 		Hidden: []ui.Hidden{{Name: "back", Value: cmp.Or(r.Back, string(layout.Account))}}}
 }

@@ -51,7 +51,7 @@ func TestABrowserIsNamedForPeople(t *testing.T) {
 		"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/19.0 Safari/605.1.15":         "Safari on macOS",
 		"curl/8.14.1": "curl",
 		"lynx":        "lynx",
-		"":            "does not say what it is",
+		"":            "unknown browser",
 	} {
 		if got := (account.Session{UserAgent: agent}).Browser(); got != want {
 			t.Errorf("%s is %s, want %s", agent, got, want)

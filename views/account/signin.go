@@ -30,7 +30,7 @@ type Invitation struct {
 	Name   string
 	Role   string // of the account
 	Faults ui.Faults
-	// Over says why the link is good for nothing; "" is that it is good.
+	// Over says why the link no longer works; "" is that it works.
 	Over string
 }
 
@@ -60,12 +60,12 @@ func (c Code) code() ui.Input {
 
 func (i Invitation) email() ui.Input {
 	return ui.Input{Name: "email", Label: "E-mail address", Type: "email", Value: i.Email, Wrong: i.Faults.Of("email"),
-		Autocomplete: "username", Required: true, Focus: true, Hint: "You sign in with it. Nothing is sent there."}
+		Autocomplete: "username", Required: true, Focus: true, Hint: "You sign in with it."}
 }
 
 func (i Invitation) name() ui.Input {
 	return ui.Input{Name: "name", Label: "Name", Value: i.Name, Wrong: i.Faults.Of("name"), Autocomplete: "name", Required: true,
-		Focus: !i.First, Max: 100, Hint: "As the others see you beside what you do."}
+		Focus: !i.First, Max: 100, Hint: "Shown in the list of people."}
 }
 
 func newPassword(f ui.Faults, focus bool) ui.Input {

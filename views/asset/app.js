@@ -65,18 +65,18 @@
   const announcer = document.getElementById("announce");
   const say = (text) => { if (announcer) announcer.textContent = text; };
 
-  // The stream. Its states: "live", "paused", "lost". What a person sees of them is style on #live.
+  // The stream. Its states: "live", "frozen", "lost". What a person sees of them is style on #live.
   const stream = document.getElementById("stream");
   const live = document.getElementById("live");
-  const pause = document.getElementById("pause");
-  let paused = false, connection = null, heard = Date.now();
+  const freeze = document.getElementById("freeze");
+  let frozen = false, connection = null, heard = Date.now();
 
   const show = (state) => {
     if (!live || live.dataset.state === state) return;
     const was = live.dataset.state;
     live.dataset.state = state;
     root.dataset.stream = state;
-    const words = { live: "Live", paused: "Paused", lost: "Lost" };
+    const words = { live: "Live", frozen: "Frozen", lost: "Lost" };
     live.querySelector("[data-word]").textContent = words[state];
     const since = live.querySelector("time");
     since.hidden = state === "live";
@@ -88,21 +88,21 @@
   };
 
   if (stream) {
-    document.addEventListener("htmx:sse:before:connection", (e) => { if (paused) e.preventDefault(); });
+    document.addEventListener("htmx:sse:before:connection", (e) => { if (frozen) e.preventDefault(); });
     document.addEventListener("htmx:sse:after:connection", (e) => {
       connection = e.detail.connection;
       heard = Date.now();
       show("live");
     });
     document.addEventListener("htmx:sse:before:message", (e) => {
-      if (paused) return e.preventDefault();
+      if (frozen) return e.preventDefault();
       heard = Date.now();
       show("live");
     });
     document.addEventListener("htmx:sse:error", (e) => {
       const status = e.detail.status;
       if (status === 401 || status === 403) return location.reload(); // the session is over
-      if (!paused) show("lost");
+      if (!frozen) show("lost");
     });
     document.addEventListener("htmx:response:error", (e) => {
       if (e.detail.ctx?.response?.status === 401) location.reload();
@@ -111,13 +111,13 @@
     stream.addEventListener("say", (e) => say(e.detail.data));
     stream.addEventListener("reload", () => location.reload());
 
-    if (pause) {
-      pause.hidden = false;
-      pause.addEventListener("click", () => {
-        paused = !paused;
-        pause.setAttribute("aria-pressed", paused);
-        if (paused) {
-          show("paused");
+    if (freeze) {
+      freeze.hidden = false;
+      freeze.addEventListener("click", () => {
+        frozen = !frozen;
+        freeze.setAttribute("aria-pressed", frozen);
+        if (frozen) {
+          show("frozen");
           connection?.abortController?.abort(); // the server need not send what nobody sees
         } else {
           heard = Date.now();
@@ -128,13 +128,25 @@
     }
     // The server speaks every 5 s at least. A hung connection ends nothing by itself.
     setInterval(() => {
-      if (paused || document.hidden) { heard = Date.now(); return; }
+      if (frozen || document.hidden) { heard = Date.now(); return; }
       if (Date.now() - heard < 12000) return;
       show("lost");
       heard = Date.now() - 7000; // try again in 5 s
       connection?.reader?.cancel();
       if (!stream._htmx?.sse) htmx.trigger(stream, "resume");
     }, 1000);
+  }
+
+  // A window in the background says by its title that something is wrong.
+  const title = document.title;
+  const chain = document.getElementById("chain-now");
+  const entitle = () => {
+    const wrong = chain.querySelector("[data-wrong]");
+    document.title = (wrong ? `▲ ${wrong.textContent.trim()} · ` : "") + title;
+  };
+  if (chain) {
+    entitle();
+    new MutationObserver(entitle).observe(chain, { subtree: true, childList: true, characterData: true, attributes: true });
   }
 
   mark();

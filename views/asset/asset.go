@@ -1,6 +1,7 @@
 // Package asset is what the pages load: one style sheet, one script, and a second pair for pages
 // with charts. generate.sh builds them into dist, which is embedded, so that the console needs no
-// other host. Every file has its content's hash in its name and may be cached for ever.
+// other host. Every file has its content's hash in its name and may be cached for ever. The explorer's
+// files are served in the same way.
 package asset
 
 import (
@@ -29,59 +30,43 @@ type File struct {
 	Gzip []byte // Body for those who accept gzip
 }
 
-var (
-	byName = load()
-	byPath = index(byName)
-)
+// Files are those of one directory, by Path. What is in them is not to be changed.
+type Files map[string]File
 
-// Path is where a file is: app.css -> /asset/app.3f2a9c41.css. A name that was not built panics:
-// the page would be without it.
-func Path(name string) string {
-	f, ok := byName[name]
-	if !ok {
-		panic("asset: no file " + name + ": run make generate")
-	}
-	return f.Path
-}
+// Pages are the files of the console's pages.
+var Pages = Load(dist, "dist")
 
-// Lookup finds the file that a browser asks for by its path. What it returns is not to be changed.
-func Lookup(path string) (File, bool) {
-	f, ok := byPath[path]
-	return f, ok
-}
-
-// Files lists every file, in no order.
-func Files() []File {
-	out := make([]File, 0, len(byName))
-	for _, f := range byName {
-		out = append(out, f)
-	}
-	return out
-}
-
-func load() map[string]File {
-	entries, err := dist.ReadDir("dist")
+// Load takes every file of a directory that is embedded.
+func Load(from embed.FS, dir string) Files {
+	entries, err := from.ReadDir(dir)
 	if err != nil {
 		panic(err) // it is embedded
 	}
-	files := make(map[string]File, len(entries))
+	files := make(Files, len(entries))
 	for _, e := range entries {
-		body, err := dist.ReadFile("dist/" + e.Name())
+		body, err := from.ReadFile(path.Join(dir, e.Name()))
 		if err != nil {
 			panic(err)
 		}
-		files[e.Name()] = File{Name: e.Name(), Path: Prefix + hashed(e.Name(), body), Type: contentType(e.Name()), Body: body, Gzip: squeeze(body)}
+		f := File{Name: e.Name(), Path: Prefix + hashed(e.Name(), body), Type: contentType(e.Name()), Body: body, Gzip: squeeze(body)}
+		files[f.Path] = f
 	}
 	return files
 }
 
-func index(files map[string]File) map[string]File {
-	out := make(map[string]File, len(files))
-	for _, f := range files {
-		out[f.Path] = f
+// Path is where a file is: app.css -> /asset/app.3f2a9c41.css. A name that was not built panics: the
+// page would be without it.
+func (f Files) Path(name string) string {
+	for _, one := range f {
+		if one.Name == name {
+			return one.Path
+		}
 	}
-	return out
+	panic("asset: no file " + name + ": run make generate")
 }
+
+// Path is where a file of the pages is.
+func Path(name string) string { return Pages.Path(name) }
 
 func hashed(name string, body []byte) string {
 	sum := sha256.Sum256(body)

@@ -8,23 +8,22 @@ import (
 )
 
 func TestEveryFileIsFoundUnderItsHashedPath(t *testing.T) {
-	for _, f := range Files() {
-		got, ok := Lookup(f.Path)
-		if !ok || got.Name != f.Name || Path(f.Name) != f.Path {
+	for at, f := range Pages {
+		if at != f.Path || Path(f.Name) != at {
 			t.Errorf("%s is not at %s", f.Name, f.Path)
 		}
 		if !regexp.MustCompile(`^/asset/[a-z]+\.[0-9a-f]{8}\.[a-z]+$`).MatchString(f.Path) {
 			t.Errorf("%s has no hash in it", f.Path)
 		}
 	}
-	if _, ok := Lookup("/asset/app.css"); ok {
+	if _, ok := Pages["/asset/app.css"]; ok {
 		t.Error("app.css is found without its hash: a browser would keep an old one")
 	}
 }
 
 func TestAllFilesTogetherStayBelow250KBCompressed(t *testing.T) {
 	total := 0
-	for _, f := range Files() {
+	for _, f := range Pages {
 		total += len(f.Gzip)
 	}
 	if total > 250_000 || total < 10_000 {
@@ -34,7 +33,7 @@ func TestAllFilesTogetherStayBelow250KBCompressed(t *testing.T) {
 }
 
 func TestNoFileNeedsWhatThePolicyForbids(t *testing.T) {
-	for _, f := range Files() {
+	for _, f := range Pages {
 		if strings.HasSuffix(f.Name, ".css") && regexp.MustCompile(`url\(["']?(data|https?):`).Match(f.Body) {
 			t.Errorf("%s loads something from elsewhere, or from a data: address", f.Name)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"weir/ops/fleet"
+	"weir/ops/haproxy"
 	"weir/ops/incident"
 	"weir/ops/inventory"
 	"weir/views/ui"
@@ -134,7 +135,22 @@ func (v View) raised(m Mark, subject string) Mark {
 			m.State = s
 		}
 	}
+	if m.State == ui.OK && slices.ContainsFunc(v.Unsettled(), func(i incident.Incident) bool { return i.Subject == subject && i.State == incident.Flapping }) {
+		return Mark{ui.Warning, m.Word + ", flapping"}
+	}
 	return m
+}
+
+// Unsettled are incidents that are open though nothing is found now: they flap, or have just ended.
+func (v View) Unsettled() []incident.Incident {
+	var out []incident.Incident
+	for _, i := range v.Open {
+		found := slices.ContainsFunc(v.Findings, func(f incident.Finding) bool { return f.Cause == i.Cause })
+		if !found && !i.Planned && i.Severity != incident.Info && (i.State == incident.Flapping || i.State == incident.Recovering) {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // Opinion is what one HAProxy node says about one pooler.
@@ -264,6 +280,8 @@ func (v View) pooler(p fleet.Pooler) Mark {
 		return Mark{ui.Planned, "paused"}
 	case !p.View.OK():
 		return Mark{ui.Stale, "serves, not read"}
+	case v.Postgres().State == ui.Critical:
+		return Mark{ui.Warning, "up, no server"}
 	}
 	return Mark{ui.OK, "serves"}
 }
@@ -342,9 +360,9 @@ func (v View) claims() []Evidence {
 		case !n.State.OK():
 			out = append(out, Evidence{Mark{ui.Stale, n.Name + " is not heard"}, n.State.Seen})
 		case s.VIP:
-			out = append(out, Evidence{Mark{claim(s.VRRP == "MASTER", s.Keepalived), n.Name + " has it at home; VRRP " + s.VRRP + alive(s.Keepalived)}, time.Time{}})
+			out = append(out, Evidence{Mark{claim(s.VRRP == "MASTER", s.Keepalived), n.Name + " has the VIP" + vrrp(s)}, time.Time{}})
 		default:
-			out = append(out, Evidence{Mark{claim(s.VRRP != "MASTER", s.Keepalived), n.Name + " does not have it; VRRP " + s.VRRP + alive(s.Keepalived)}, time.Time{}})
+			out = append(out, Evidence{Mark{claim(s.VRRP != "MASTER", s.Keepalived), n.Name + standsBy(s) + vrrp(s)}, time.Time{}})
 		}
 	}
 	return out
@@ -357,11 +375,18 @@ func claim(consistent, keepalived bool) ui.State {
 	return ui.Warning
 }
 
-func alive(keepalived bool) string {
-	if keepalived {
-		return ""
+func standsBy(s haproxy.NodeState) string {
+	if s.VRRP == "BACKUP" && s.Keepalived {
+		return " stands by"
 	}
-	return ", keepalived dead"
+	return " does not have the VIP"
+}
+
+func vrrp(s haproxy.NodeState) string {
+	if s.Keepalived {
+		return " (VRRP " + s.VRRP + ")"
+	}
+	return " (keepalived dead)"
 }
 
 // Through is whether a query goes the whole way.
@@ -369,7 +394,7 @@ func (v View) Through() Mark {
 	t := v.Snapshot.VIP.Through
 	switch {
 	case t.OK():
-		return Mark{ui.OK, "a query takes " + ui.Took(t.Value.Elapsed)}
+		return Mark{ui.OK, "a query through it took " + ui.Took(t.Value.Elapsed)}
 	case t.Known():
 		return Mark{ui.Critical, "no query gets through"}
 	case t.Asked():
@@ -396,11 +421,27 @@ func (v View) Postgres() Mark {
 // Sentence is how the chain is, in one line, and what to do.
 type Sentence struct {
 	Mark
+	Brief    string    // the word in two or three, for the head of every page
 	Since    time.Time // zero is not known
 	Impact   string
 	Action   string
 	Incident string // id; "" is none
+	Page     string // of the part that it is about; "" is none of its own
+	Part     string // that part: pgb2
 	Others   []Other
+}
+
+// page is where a part of the chain is shown.
+func (v View) page(name string) string {
+	switch {
+	case slices.ContainsFunc(v.Snapshot.Poolers, func(p fleet.Pooler) bool { return p.Name == name }):
+		return "/poolers/" + name
+	case slices.ContainsFunc(v.Snapshot.Nodes, func(n fleet.Node) bool { return n.Name == name }):
+		return "/haproxy#" + name
+	case name == v.Snapshot.Postgres.Name:
+		return "/postgres"
+	}
+	return ""
 }
 
 // Other is a finding beside the one that the sentence is about.
@@ -413,10 +454,10 @@ type Other struct {
 // Sentence says how the chain is.
 func (v View) Sentence() Sentence {
 	if v.Snapshot.At.IsZero() {
-		return Sentence{Mark: Mark{ui.Unknown, "Nothing is known yet"}, Impact: "The console has just started and reads every part for the first time."}
+		return Sentence{Mark: Mark{ui.Unknown, "Nothing is known yet"}, Brief: "not known yet", Impact: "The console has just started and reads every part for the first time."}
 	}
 	if v.Deaf() {
-		return Sentence{Mark: Mark{ui.Stale, "This is not current"}, Since: v.Snapshot.At,
+		return Sentence{Mark: Mark{ui.Stale, "This is not current"}, Brief: "not current", Since: v.Snapshot.At,
 			Impact: "The console has read nothing since. What stands below is how the chain was then.",
 			Action: "Try a query through " + v.Snapshot.VIP.Address + " from another machine, and look at the console's network."}
 	}
@@ -425,7 +466,7 @@ func (v View) Sentence() Sentence {
 		return v.well(certain)
 	}
 	first := certain[0]
-	return Sentence{Mark: Mark{StateOf(first), first.Title}, Since: v.Since(first), Impact: first.Impact, Action: first.Action,
+	return Sentence{Mark: Mark{StateOf(first), first.Title}, Brief: first.Title, Page: v.page(first.Subject), Part: first.Subject, Since: v.Since(first), Impact: first.Impact, Action: first.Action,
 		Incident: v.Incident(first), Others: v.others(certain[1:])}
 }
 
@@ -438,16 +479,43 @@ func (v View) well(planned []incident.Finding) Sentence {
 	case len(planned) > 0 && (through.State == ui.OK || halting(planned[0]) > 0):
 		return v.planned(planned)
 	case through.State == ui.Unknown:
-		return Sentence{Mark: Mark{ui.Unknown, "Nothing is wrong so far"}, Impact: "Whether a query gets through the VIP was not tried yet.", Others: v.others(planned)}
+		return Sentence{Mark: Mark{ui.Unknown, "Nothing is wrong so far"}, Brief: "not known yet", Impact: "Whether a query gets through the VIP was not tried yet.", Others: v.others(planned)}
 	case through.State != ui.OK:
-		return Sentence{Mark: Mark{ui.Warning, "A query through the VIP just failed"}, Impact: "Whether that is more than a moment shows in a second or two.", Others: v.others(planned)}
+		return Sentence{Mark: Mark{ui.Warning, "A query through the VIP just failed"}, Brief: "a query failed", Impact: "Whether that is more than a moment shows in a second or two.", Others: v.others(planned)}
 	}
-	return Sentence{Mark: Mark{ui.OK, "Everything serves"}, Impact: v.summary()}
+	if list := v.Unsettled(); len(list) > 0 {
+		return v.unsettled(list)
+	}
+	return Sentence{Mark: Mark{ui.OK, "Everything serves"}, Brief: "all serves", Impact: v.summary()}
+}
+
+// unsettled is the sentence when all serves, and it is too early to look away.
+func (v View) unsettled(list []incident.Incident) Sentence {
+	slices.SortStableFunc(list, func(a, b incident.Incident) int { return flaps(b) - flaps(a) })
+	first := list[0]
+	s := Sentence{Mark: Mark{ui.OK, "Everything serves again"}, Brief: "serves again", Impact: v.summary()}
+	if flaps(first) > 0 {
+		s = Sentence{Mark: Mark{ui.Warning, "Everything serves now, but “" + first.Title + "” is flapping"}, Brief: first.Title + ", flapping", Page: v.page(first.Subject), Part: first.Subject, Since: first.OpenedAt, Incident: first.ID,
+			Impact: "It came back " + ui.Counted(first.Flaps, "time") + " already. " + v.summary()}
+		list = list[1:]
+	}
+	for _, i := range list {
+		s.Others = append(s.Others, Other{Mark{ui.Warning, "“" + i.Title + "” has just ended"}, time.Time{}, i.ID})
+	}
+	return s
+}
+
+// flaps is 1 for an incident that comes and goes.
+func flaps(i incident.Incident) int {
+	if i.State == incident.Flapping {
+		return 1
+	}
+	return 0
 }
 
 func (v View) planned(list []incident.Finding) Sentence {
 	f := list[0]
-	s := Sentence{Mark: Mark{ui.Planned, "Everything serves, with planned work: " + f.Title}, Since: v.Since(f), Impact: f.Impact, Action: f.Action,
+	s := Sentence{Mark: Mark{ui.Planned, "Everything serves, with planned work: " + f.Title}, Brief: f.Title, Since: v.Since(f), Impact: f.Impact, Action: f.Action,
 		Incident: v.Incident(f), Others: v.others(list[1:])}
 	if halting(f) > 0 {
 		s.Word = "Planned work: " + f.Title

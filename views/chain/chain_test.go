@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"weir/ops/haproxy"
+	"weir/ops/incident"
 	"weir/views/chain"
 	"weir/views/chain/chaintest"
 	"weir/views/ui"
@@ -25,6 +26,9 @@ func TestAPoolerInOneWord(t *testing.T) {
 		{"a check failed once", chaintest.Healthy().Says("pgb2", func(r *haproxy.Row) { r.State, r.Health = haproxy.UpGoingDown, haproxy.Health{Passed: 1, Of: 2} }),
 			chain.Mark{State: ui.Warning, Word: "UP 1/2"}},
 		{"it is paused", chaintest.Healthy().Pause(), chain.Mark{State: ui.Planned, Word: "paused"}},
+		{"PostgreSQL behind it is down", chaintest.Healthy().NoPostgres(), chain.Mark{State: ui.Warning, Word: "up, no server"}},
+		{"it serves now, and was down three times", chaintest.Healthy().Flapping("pgb2"), chain.Mark{State: ui.Warning, Word: "serves, flapping"}},
+		{"another one flaps", chaintest.Healthy().Flapping("pgb1"), chain.Mark{State: ui.OK, Word: "serves"}},
 		{"nothing was ever heard", chaintest.Nothing(), chain.Mark{State: ui.Unknown, Word: "unknown"}},
 		{"the other HAProxy is gone, and what it last said does not count", chaintest.Healthy().NodeGone(), chain.Mark{State: ui.OK, Word: "serves"}},
 	} {
@@ -86,5 +90,35 @@ func TestAFindingThatNeedsTimeIsNotCertainAtOnce(t *testing.T) {
 func TestPostgreSQLDownIsOneThingAndNotFour(t *testing.T) {
 	if s := chaintest.Healthy().NoPostgres().View().Sentence(); s.Word != "PostgreSQL down" || len(s.Others) != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// Between two falls nothing is found, and whoever was woken must not go back to bed.
+func TestWhatFlapsIsNotOverBetweenTwoFalls(t *testing.T) {
+	c := chaintest.Healthy().Flapping("pgb2")
+	s := c.View().Sentence()
+	if s.State != ui.Warning || s.Word != "Everything serves now, but “pgb2 down” is flapping" || s.Brief != "pgb2 down, flapping" || s.Incident != c.Open[0].ID {
+		t.Errorf("%+v", s)
+	}
+	c.Open[0].State = incident.Recovering
+	if s := c.View().Sentence(); s.State != ui.OK || s.Word != "Everything serves again" || len(s.Others) != 1 || s.Others[0].Incident != c.Open[0].ID {
+		t.Errorf("just ended: %+v", s)
+	}
+	c.Open[0].Planned = true
+	if s := c.View().Sentence(); s.Word != "Everything serves" {
+		t.Errorf("planned work that has ended: %+v", s)
+	}
+	c = chaintest.Healthy().Flapping("pgb2").Down("pgb2")
+	if s := c.View().Sentence(); s.Word != "pgb2 down" || len(s.Others) != 0 {
+		t.Errorf("it is down again: %+v", s)
+	}
+}
+
+func TestEverySentenceHasAShortForm(t *testing.T) {
+	for _, c := range []*chaintest.Chain{chaintest.Healthy(), chaintest.Healthy().Down("pgb2"), chaintest.Healthy().Drain("pgb2"), chaintest.Healthy().Pause(), chaintest.Healthy().NoPostgres(),
+		chaintest.Healthy().TwoHolders(), chaintest.Healthy().NoHolder(), chaintest.Healthy().Deaf(), chaintest.Nothing(), chaintest.Healthy().Flapping("pgb1")} {
+		if s := c.View().Sentence(); s.Brief == "" || len(s.Brief) > 40 {
+			t.Errorf("%q is %q in short", s.Word, s.Brief)
+		}
 	}
 }

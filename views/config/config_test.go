@@ -32,6 +32,8 @@ func TestWhatIsRenderedIsComparedWithWhatRuns(t *testing.T) {
 		{"the same size in another unit", "/x/postgresql.conf", "shared_buffers = '1024MB'", []config.Setting{{Key: "shared_buffers", Value: "1GB"}}, ui.OK},
 		{"the same time in another unit", "/x/postgresql.conf", "a = 60s", []config.Setting{{Key: "a", Value: "1min"}}, ui.OK},
 		{"a time is no size", "/x/postgresql.conf", "a = 1s", []config.Setting{{Key: "a", Value: "1000B"}}, ui.Warning},
+		{"a name in another case", "/x/postgresql.conf", "timezone = 'UTC'", []config.Setting{{Key: "TimeZone", Value: "UTC"}}, ui.OK},
+		{"a name in another case in the file", "/x/postgresql.conf", "TimeZone = 'UTC'", []config.Setting{{Key: "timezone", Value: "UTC"}}, ui.OK},
 		{"on is yes", "/x/postgresql.conf", "jit = yes", []config.Setting{{Key: "jit", Value: "on"}}, ui.OK},
 		{"a number written otherwise", "/x/pgbouncer.ini", "[pgbouncer]\nserver_login_retry = 0.10", []config.Setting{{Key: "server_login_retry", Value: "0.1"}}, ui.OK},
 		{"what the program does not tell", "/x/pgbouncer.ini", "[pgbouncer]\nlisten_port = 6432", nil, ui.Unknown},
@@ -56,6 +58,27 @@ func TestWhatRunsOtherwiseThanByDefaultAndIsInNoFileIsShown(t *testing.T) {
 	_, extra := config.Compare(nil, []config.Setting{{Key: "a", Value: "1", Default: "1"}, {Key: "b", Value: "2", Default: "1"}})
 	if len(extra) != 1 || extra[0].Key != "b" {
 		t.Errorf("%+v", extra)
+	}
+}
+
+func TestTheListOfHostsSaysWhereSomethingDiffersFirst(t *testing.T) {
+	html := golden.Render(t, config.List(story.ConfigHosts(chaintest.Healthy().View())))
+	at := func(text string) int { return strings.Index(html, text) }
+	if at(">pgb2<") < 0 || at(">pgb2<") > at(">haproxy1<") {
+		t.Error("pgb2, which differs, is not the first")
+	}
+	for _, said := range []string{"1 setting differs", "does not answer", "not reported", "as rendered"} {
+		if at(said) < 0 {
+			t.Errorf("does not say %q", said)
+		}
+	}
+}
+
+func TestWhatRunsAsRenderedIsFolded(t *testing.T) {
+	html := golden.Render(t, config.Content(story.Config()))
+	before, after, folded := strings.Cut(html, "4 settings as rendered")
+	if !folded || !strings.Contains(before, ">default_pool_size<") || !strings.Contains(after, ">listen_port<") || strings.Contains(before, ">listen_port<") {
+		t.Error(html)
 	}
 }
 

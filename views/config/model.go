@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/a-h/templ"
+
 	"weir/ops/inventory"
 	"weir/views/chain"
 	"weir/views/layout"
@@ -19,24 +21,82 @@ import (
 
 // ListModel is the page /configuration.
 type ListModel struct {
-	View chain.View
+	View   chain.View
+	Hosts  []Host
+	Checks map[string]Check // by host
 	ui.Missing
 }
 
+// Check is what came of comparing a host's files with what runs there.
+type Check struct {
+	Differ, Untold int
+	Why            string // why nothing could be compared; "" is that it was
+}
+
+// Compared counts what of a host's files runs otherwise.
+func (m Model) Compared() Check {
+	if m.RunningUnknown != "" || len(m.Running) == 0 {
+		return Check{Why: cmp.Or(m.RunningUnknown, "not asked")}
+	}
+	var c Check
+	lines, _ := Compare(m.Files, m.Running)
+	for _, l := range lines {
+		switch l.State {
+		case ui.Warning:
+			c.Differ++
+		case ui.Unknown:
+			c.Untold++
+		}
+	}
+	return c
+}
+
+// mark is a check in a word or two.
+func (m ListModel) mark(h Host) (ui.State, string) {
+	switch c, asked := m.Checks[h.Name]; {
+	case !h.Tells:
+		return ui.Unknown, "not reported"
+	case !asked:
+		return ui.Unknown, "not asked"
+	case c.Why != "":
+		return ui.Unknown, "does not answer"
+	case c.Differ > 0:
+		return ui.Warning, ui.Counted(c.Differ, "setting") + " " + differs(c.Differ)
+	}
+	return ui.OK, "as rendered"
+}
+
+func differs(n int) string {
+	if n == 1 {
+		return "differs"
+	}
+	return "differ"
+}
+
+// sorted are the hosts, those where something differs first.
+func (m ListModel) sorted() []Host {
+	out := slices.Clone(m.Hosts)
+	slices.SortStableFunc(out, func(a, b Host) int { return m.Checks[b.Name].Differ - m.Checks[a.Name].Differ })
+	return out
+}
+
 // Host is one of the inventory.
-type Host struct{ Name, What, Address string }
+type Host struct {
+	Name, What, Address string
+	Tells               bool // its program reports the settings that it runs with
+}
 
 // Hosts are all that have files, in the order of the chain.
 func Hosts(inv *inventory.Inventory) []Host {
 	var out []Host
 	for _, n := range inv.HAProxy.Nodes {
-		out = append(out, Host{n.Name, "HAProxy and keepalived", n.Address.String()})
+		out = append(out, Host{n.Name, "HAProxy and keepalived", n.Address.String(), false})
 	}
 	for _, n := range inv.PgBouncer.Poolers {
-		out = append(out, Host{n.Name, "PgBouncer", n.Address.String()})
+		out = append(out, Host{n.Name, "PgBouncer", n.Address.String(), true})
 	}
-	return append(out, Host{inv.Postgres.Name, "PostgreSQL", inv.Postgres.Address.String()},
-		Host{inv.Monitor.Name, "Weir's monitor", inv.Monitor.Address.String()}, Host{inv.Console.Name, "Weir's console", inv.Console.Address.String()})
+	return append(out, Host{inv.Postgres.Name, "PostgreSQL", inv.Postgres.Address.String(), true},
+		Host{inv.Monitor.Name, "Weir's monitor", inv.Monitor.Address.String(), false}, Host{inv.Console.Name, "Weir's console", inv.Console.Address.String(), false})
 }
 
 // URL of a host's page.
@@ -45,12 +105,12 @@ func (h Host) URL() string { return string(layout.Configuration) + "/" + url.Pat
 // Words is the pool budget in sentences.
 func Words(inv *inventory.Inventory) []string {
 	b, p := inv.Budget(), inv.PgBouncer
-	each := fmt.Sprintf("Each of %s opens at most %s to PostgreSQL: %d for queries, %d in reserve, %d for looking passwords up.",
+	each := fmt.Sprintf("Each of %s opens at most %s to PostgreSQL: %d for queries, %d in reserve, %d for password look-ups.",
 		ui.Counted(b.Poolers, "pooler"), ui.Counted(b.ServersEach, "connection"), p.PoolSize, p.ReservePoolSize, inventory.AuthPoolSize)
-	all := fmt.Sprintf("That is %s together. PostgreSQL takes %s: %d are kept for what connects to it directly, %d for superusers, and %s left over.",
+	all := fmt.Sprintf("That is %s together. PostgreSQL allows %s: %d are kept for direct connections, %d for superusers, and %s left over.",
 		ui.Count(b.Servers), ui.Count(b.MaxConnections), b.Direct, b.Superuser, is(b.Spare))
-	places := fmt.Sprintf("%s clients find a place on %s server connections: %s for each connection, which is fine as long as most of them think most of the time.",
-		ui.Count(b.Clients), ui.Count(b.PoolSize), ui.Counted(b.Clients/max(b.PoolSize, 1), "client"))
+	places := fmt.Sprintf("%s client places share %s server connections: %s for each connection. That is enough while most clients are idle most of the time.",
+		ui.Count(b.Clients), ui.Count(b.PoolSize), ui.Counted(b.Clients/max(b.PoolSize, 1), "place"))
 	return []string{each, all, places}
 }
 
@@ -74,11 +134,11 @@ func Lost(v chain.View) (ui.State, string) {
 	case b.Poolers < 2:
 		return ui.Warning, "There is one pooler: with it lost, nobody is served."
 	case !known:
-		return ui.Unknown, said + " How many clients there are now is not known of every pooler."
+		return ui.Unknown, said + " How many clients are connected now is not known of every pooler."
 	case now > int64(b.ClientsLostOne):
-		return ui.Warning, fmt.Sprintf("%s There are %s clients now: %s of them would be turned away.", said, ui.Count(now), ui.Count(now-int64(b.ClientsLostOne)))
+		return ui.Warning, fmt.Sprintf("%s %s clients are connected now: %s of them would be turned away.", said, ui.Count(now), ui.Count(now-int64(b.ClientsLostOne)))
 	}
-	return ui.OK, fmt.Sprintf("%s The %s clients of now fit.", said, ui.Count(now))
+	return ui.OK, fmt.Sprintf("%s The %s clients connected now fit.", said, ui.Count(now))
 }
 
 // clients are those of all poolers, and whether that is known of every one.
@@ -100,9 +160,9 @@ type part struct {
 func parts(inv *inventory.Inventory) []part {
 	b, p := inv.Budget(), inv.PgBouncer
 	return []part{
-		{fmt.Sprintf("queries, %d x %d", b.Poolers, p.PoolSize), b.PoolSize},
-		{fmt.Sprintf("reserve, %d x %d", b.Poolers, p.ReservePoolSize), b.Poolers * p.ReservePoolSize},
-		{fmt.Sprintf("password look-ups, %d x %d", b.Poolers, inventory.AuthPoolSize), b.Poolers * inventory.AuthPoolSize},
+		{fmt.Sprintf("queries, %d\u00a0×\u00a0%d", b.Poolers, p.PoolSize), b.PoolSize},
+		{fmt.Sprintf("reserve, %d\u00a0×\u00a0%d", b.Poolers, p.ReservePoolSize), b.Poolers * p.ReservePoolSize},
+		{fmt.Sprintf("password look-ups, %d\u00a0×\u00a0%d", b.Poolers, inventory.AuthPoolSize), b.Poolers * inventory.AuthPoolSize},
 		{"direct connections", b.Direct},
 		{"superusers", b.Superuser},
 		{"left over", b.Spare},
@@ -121,7 +181,7 @@ type Model struct {
 	ui.Missing
 }
 
-// File is one rendered file. In place of every secret stands a made-up one.
+// File is one rendered file. Every secret in it is made up.
 type File struct{ Path, Mode, Body string }
 
 // Setting is one that a program runs with.
@@ -132,7 +192,7 @@ type Line struct {
 	Key               string
 	Rendered, Running string
 	Default           string
-	State             ui.State // OK: the same; Warning: not; Unknown: rendered, and the program does not tell it
+	State             ui.State // OK: the same; Warning: not; Unknown: rendered, and the program does not report it
 }
 
 // Compare puts what is rendered beside what runs. extra are settings that run otherwise than by
@@ -141,14 +201,14 @@ func Compare(files []File, running []Setting) (lines []Line, extra []Setting) {
 	rendered := settings(files)
 	at := map[string]Setting{}
 	for _, s := range running {
-		at[s.Key] = s
+		at[strings.ToLower(s.Key)] = s
 		if _, ok := find(rendered, s.Key); !ok && s.Value != s.Default {
 			extra = append(extra, s)
 		}
 	}
 	for _, r := range rendered {
 		l := Line{Key: r.Key, Rendered: r.Value, State: ui.Unknown}
-		if s, ok := at[r.Key]; ok {
+		if s, ok := at[strings.ToLower(r.Key)]; ok {
 			l.Running, l.Default, l.State = s.Value, s.Default, ui.Warning
 			if same(r.Value, s.Value) {
 				l.State = ui.OK
@@ -199,8 +259,9 @@ func settings(files []File) (out []Setting) {
 	return out
 }
 
+// find goes by name in whatever case: postgresql.conf says timezone, and PostgreSQL TimeZone.
 func find(list []Setting, key string) (int, bool) {
-	i := slices.IndexFunc(list, func(s Setting) bool { return s.Key == key })
+	i := slices.IndexFunc(list, func(s Setting) bool { return strings.EqualFold(s.Key, key) })
 	return i, i >= 0
 }
 
@@ -255,18 +316,28 @@ func verdict(lines []Line) (ui.State, string) {
 	}
 	switch {
 	case differ > 0:
-		return ui.Warning, ui.Counted(differ, "setting") + " of the file " + runs(differ) + " otherwise: it was changed without a reload or restart, or the host has another file."
+		return ui.Warning, ui.Counted(differ, "setting") + " " + differs(differ) + ": the file was changed without a reload or a restart, or the host has another file."
 	case untold > 0:
-		return ui.OK, "What runs is what is rendered, but for " + ui.Counted(untold, "setting") + " that the program does not tell."
+		return ui.OK, "What runs is as rendered, as far as the program reports it: " + ui.Counted(untold, "setting") + " it does not."
 	}
-	return ui.OK, "What runs is what is rendered."
+	return ui.OK, "What runs is as rendered."
 }
 
-func runs(n int) string {
-	if n == 1 {
-		return "runs"
+// split parts the lines to look at from those that are the same.
+func split(lines []Line) (look, same []Line) {
+	for _, l := range lines {
+		if l.State == ui.OK {
+			same = append(same, l)
+		} else {
+			look = append(look, l)
+		}
 	}
-	return "run"
+	return look, same
 }
 
 func count(body string) int { return strings.Count(strings.TrimSuffix(body, "\n"), "\n") + 1 }
+
+// breakable is a path that a narrow screen breaks behind a slash. What is copied of it has no blanks.
+func breakable(path string) templ.Component {
+	return templ.Raw(strings.ReplaceAll(templ.EscapeString(path), "/", "/<wbr>"))
+}

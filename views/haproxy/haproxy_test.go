@@ -3,6 +3,7 @@ package haproxy_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	ops "weir/ops/haproxy"
 	"weir/views/chain/chaintest"
@@ -51,5 +52,48 @@ func TestWhatTwoProcessesOfANodeSawIsOneTime(t *testing.T) {
 	html := golden.Render(t, haproxy.Content(haproxy.Model{View: c.View()}))
 	if strings.Contains(html, "12 times") || !strings.Contains(html, "6 times") {
 		t.Error("each process counts for itself")
+	}
+}
+
+func TestTheOutcomeOfACheckIsSaidInWords(t *testing.T) {
+	for _, row := range []struct{ code, said, want string }{
+		{"L7OK", "(tcp-check)", "passed, 2.0 ms (L7OK)"},
+		{"L4CON", " at step 1 of tcp-check (connect)", "cannot connect (L4CON)"},
+		{"L4TOUT", "", "no answer (L4TOUT)"},
+		{"L7TOUT", " at step 3 of tcp-check (expect binary '5A00000005')", "connects, then no answer (L7TOUT)"},
+		{"L7RSP", "said no at step 3 of tcp-check", "connects, then a wrong answer: said no (L7RSP)"},
+		{"NEWCODE", "what nobody foresaw", "NEWCODE: what nobody foresaw"},
+		{"", "", "not checked"},
+	} {
+		if got := haproxy.Check(row.code, row.said, 2*time.Millisecond); got != row.want {
+			t.Errorf("%s %q: %q, not %q", row.code, row.said, got, row.want)
+		}
+	}
+}
+
+func TestHowLongACheckTookIsNoDifference(t *testing.T) {
+	c := chaintest.Healthy().Says("pgb2", func(r *ops.Row) { r.CheckDuration = 9 * time.Millisecond }, "haproxy2")
+	if html := golden.Render(t, haproxy.Content(haproxy.Model{View: c.View()})); strings.Contains(html, "they differ") {
+		t.Error("two nodes that took 2 ms and 9 ms differ")
+	}
+}
+
+func TestOtherLimitsOfConnectionsAreADifferenceAndOtherNumbersAreNot(t *testing.T) {
+	c := chaintest.Healthy()
+	c.Snapshot.Nodes[1].Stats.Value.Rows[0].SessionsLimit = 2000
+	if html := golden.Render(t, haproxy.Content(haproxy.Model{View: c.View()})); strings.Count(html, "they differ") != 1 {
+		t.Error("one node takes 2,000 connections and the other 12,500")
+	}
+}
+
+func TestAPoolerThatFellAgainAndAgainIsEvidenceForAnHour(t *testing.T) {
+	warns := func(downs int64, ago time.Duration, state ops.State) bool {
+		c := chaintest.Healthy().Says("pgb2", func(r *ops.Row) { r.CheckDowns, r.LastChange, r.State = downs, ago, state })
+		html := golden.Render(t, haproxy.Content(haproxy.Model{View: c.View()}))
+		at := strings.Index(html, " times, 41 s in all")
+		return at > 0 && strings.Contains(html[at-200:at], `data-state-of="warning"`)
+	}
+	if !warns(6, time.Minute, ops.Up) || warns(6, 2*time.Hour, ops.Up) || warns(1, time.Minute, ops.Up) {
+		t.Error("six times a minute ago are news, six times two hours ago or once are not")
 	}
 }

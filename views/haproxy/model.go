@@ -95,6 +95,12 @@ func nodeLines(v chain.View) []line {
 			return say(n)
 		}
 	}
+	limits := map[int64]bool{}
+	for _, n := range nodes {
+		if front, ok := n.Stats.Value.Find("postgres", "FRONTEND"); ok && n.Stats.OK() {
+			limits[front.SessionsLimit] = true
+		}
+	}
 	stats := func(say func(n fleet.Node, sessions, limit, most int64) cell) func(fleet.Node) cell {
 		return func(n fleet.Node) cell {
 			if !n.Stats.Known() {
@@ -108,25 +114,33 @@ func nodeLines(v chain.View) []line {
 			return c
 		}
 	}
+	connections := fact("Connections", false, nodes, stats(func(_ fleet.Node, now, limit, _ int64) cell {
+		return cell{text: ui.Count(now) + " of " + ui.Count(limit)}
+	}))
+	connections.differs = len(limits) > 1 // of them there may be more here than there, but the limit is one
 	return []line{
 		fact("VRRP", false, nodes, state(func(n fleet.Node) cell { return vrrp(n.State.Value.VRRP) })),
 		fact("keepalived", true, nodes, state(func(n fleet.Node) cell { return yes(n.State.Value.Keepalived, "alive", "dead", ui.Warning) })),
-		fact("Has the VIP at home", false, nodes, state(func(n fleet.Node) cell { return cell{text: yesNo(n.State.Value.VIP)} })),
-		fact("May hold the VIP", true, nodes, state(ready)),
-		fact("Held back by an operator", false, nodes, state(func(n fleet.Node) cell { return yes(!n.State.Value.Hold, "no", "yes", ui.Planned) })),
+		fact("Has the VIP", false, nodes, state(func(n fleet.Node) cell { return cell{text: yesNo(n.State.Value.VIP)} })),
+		fact("Fit to hold the VIP", true, nodes, state(ready)),
+		fact("Held back by an operator", false, nodes, state(heldBack)),
 		fact("Poolers up", true, nodes, state(func(n fleet.Node) cell {
 			return cell{text: fmt.Sprintf("%d of %d", n.State.Value.Poolers, n.State.Value.PoolersTotal)}
 		})),
-		fact("Connections", false, nodes, stats(func(_ fleet.Node, now, limit, _ int64) cell {
-			return cell{text: ui.Count(now) + " of " + ui.Count(limit)}
-		})),
-		fact("Most at once", false, nodes, stats(func(_ fleet.Node, _, _, most int64) cell { return cell{text: ui.Count(most)} })),
-		fact("Room for connections", true, nodes, stats(func(_ fleet.Node, _, limit, _ int64) cell { return cell{text: ui.Count(limit)} })),
-		fact("New connections", false, nodes, stats(func(n fleet.Node, _, _, _ int64) cell { return cell{text: ui.Rate(n.Rates.Sessions) + " /s"} })),
+		connections,
+		fact("Most connections so far", false, nodes, stats(func(_ fleet.Node, _, _, most int64) cell { return cell{text: ui.Count(most)} })),
+		fact("New connections", false, nodes, stats(func(n fleet.Node, _, _, _ int64) cell { return cell{text: ui.Rate(n.Rates.Sessions) + "/s"} })),
 		fact("From clients", false, nodes, stats(func(n fleet.Node, _, _, _ int64) cell { return cell{text: ui.Bytes(int64(n.Rates.BytesIn)) + "/s"} })),
 		fact("To clients", false, nodes, stats(func(n fleet.Node, _, _, _ int64) cell { return cell{text: ui.Bytes(int64(n.Rates.BytesOut)) + "/s"} })),
 		fact("Last heard", false, nodes, func(n fleet.Node) cell { return heard(n) }),
 	}
+}
+
+func heldBack(n fleet.Node) cell {
+	if n.State.Value.Hold {
+		return cell{text: "yes", state: ui.Planned}
+	}
+	return cell{text: "no"}
 }
 
 func vrrp(state string) cell {
@@ -197,18 +211,43 @@ func serverLines(v chain.View, pooler string) []line {
 	}
 	return []line{
 		fact("State", true, nodes, of(func(_ fleet.Node, o chain.Opinion) cell { return cell{text: o.Word, state: o.State} })),
-		fact("Last check", true, nodes, of(func(_ fleet.Node, o chain.Opinion) cell {
-			return cell{text: strings.Trim(o.Check+", "+o.Said, ", "), state: checkState(o.Check)}
-		})),
-		fact("Since", false, nodes, of(func(_ fleet.Node, o chain.Opinion) cell { return cell{at: o.Changed} })),
-		fact("Connections", false, nodes, number(func(n fleet.Node) string { r, _ := n.Server(pooler); return ui.Count(r.Sessions) })),
-		fact("Failed connects", false, nodes, number(func(n fleet.Node) string { r, _ := n.Server(pooler); return ui.Count(r.ErrConn) })),
-		fact("Sent elsewhere", false, nodes, number(func(n fleet.Node) string { r, _ := n.Server(pooler); return ui.Count(r.Redispatches) })),
-		fact("Went DOWN", false, nodes, number(func(n fleet.Node) string {
+		alikeBy(fact("Last check", false, nodes, of(func(n fleet.Node, o chain.Opinion) cell {
 			r, _ := n.Server(pooler)
-			return ui.Counted(downs(r.CheckDowns, r.Downs), "time") + ", " + ui.Span(r.Downtime)
-		})),
+			return cell{text: Check(o.Check, o.Said, r.CheckDuration), state: checkState(o.Check)}
+		}))),
+		fact("Since", false, nodes, of(func(_ fleet.Node, o chain.Opinion) cell { return cell{at: o.Changed} })),
+		fact("Went DOWN, or to maint", false, nodes, of(func(n fleet.Node, _ chain.Opinion) cell { return fell(n, pooler) })),
+		fact("Connections", false, nodes, number(func(n fleet.Node) string { r, _ := n.Server(pooler); return ui.Count(r.Sessions) })),
+		fact("Connects that failed", false, nodes, number(func(n fleet.Node) string { r, _ := n.Server(pooler); return ui.Count(r.ErrConn) })),
+		fact("Given to another pooler", false, nodes, number(func(n fleet.Node) string { r, _ := n.Server(pooler); return ui.Count(r.Redispatches) })),
 	}
+}
+
+// alikeBy marks a line whose states differ: how long a check took is nobody's fault.
+func alikeBy(l line) line {
+	states := slices.Clone(l.cells)
+	for i := range states {
+		states[i].text = ""
+	}
+	l.differs = unlike(states)
+	return l
+}
+
+// lately is how long ago a fall still is news.
+const lately = time.Hour
+
+// fell is how often a pooler fell since HAProxy started: evidence, when it was more than once and not long ago.
+func fell(n fleet.Node, pooler string) cell {
+	r, _ := n.Server(pooler)
+	times := downs(r.CheckDowns, r.Downs)
+	if times == 0 {
+		return cell{text: "never"}
+	}
+	c := cell{text: ui.Counted(times, "time") + ", " + ui.Span(r.Downtime) + " in all"}
+	if times > 1 && r.LastChange < lately && r.State.Serving() && r.Admin.String() == "ready" {
+		c.state = ui.Warning
+	}
+	return c
 }
 
 func checkState(outcome string) ui.State {
@@ -255,12 +294,12 @@ func (o Order) Confirm() ui.Confirm {
 		Text: o.Reason, Faults: o.Faults, Checked: o.Checked, Clock: o.Clock}
 	if o.Verb == Relinquish {
 		c.Title, c.Submit, c.Busy = "Move the VIP from "+o.Node+" to "+o.Peer+"?", "Move the VIP to "+o.Peer, "Moving the VIP …"
-		c.Say = o.Node + " gives the VIP up, and stays without it until it is released, unless " + o.Peer + " fails."
+		c.Say = o.Node + " gives the VIP up to " + o.Peer + ", and does not take it back, unless " + o.Peer + " fails. Afterwards press “Release " + o.Node + "” to let it stand by again."
 		c.Danger, c.Reason = true, true
 		return c
 	}
 	c.Title, c.Submit, c.Busy = "Release "+o.Node+"?", "Release "+o.Node, "Releasing …"
-	c.Say = o.Node + " may hold the VIP again. It is not moved back: that would disconnect everybody once more."
+	c.Say = o.Node + " stands by again, and takes the VIP when the other node fails. The VIP is not moved back now: that would disconnect everybody once more."
 	return c
 }
 

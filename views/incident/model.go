@@ -1,5 +1,5 @@
 // Package incident is the pages of what broke: what is open now, which needs no database, what is
-// over, and one incident with its timeline.
+// resolved, and one incident with its timeline.
 package incident
 
 import (
@@ -28,6 +28,8 @@ type Incident struct {
 	Flaps      int
 	Symptoms   []string // causes
 	OpenedAt   time.Time
+	Since      time.Time // of the last time that it was there; zero is not known
+	Gone       time.Time // since when an open one is not there; zero while it is, or is not known
 	ResolvedAt time.Time // zero while it is open
 
 	AcknowledgedAt     time.Time // zero is not
@@ -35,7 +37,7 @@ type Incident struct {
 	AcknowledgedReason string
 }
 
-// Open reports whether it is not over.
+// Open reports whether it is not resolved.
 func (i Incident) Open() bool { return i.ResolvedAt.IsZero() }
 
 // Kind of an incident: what its cause begins with.
@@ -49,7 +51,7 @@ func (i Incident) Lasted(now time.Time) time.Duration {
 	return cmp.Or(i.ResolvedAt, now).Sub(i.OpenedAt)
 }
 
-// Look is how loud it is to look at: what is over is quiet.
+// Look is how loud it is to look at: what is resolved is quiet.
 func (i Incident) Look() ui.State {
 	switch {
 	case !i.Open():
@@ -65,14 +67,20 @@ func (i Incident) Look() ui.State {
 }
 
 var stateWord = map[incident.State]string{incident.Suspect: "suspected", incident.Firing: "open", incident.Recovering: "recovering",
-	incident.Flapping: "comes and goes", incident.Planned: "planned", incident.OK: "over"}
+	incident.Flapping: "flapping", incident.Planned: "planned", incident.OK: "resolved"}
 
-// Word is its state in a word or two.
+// Word is its state in a few words.
 func (i Incident) Word() string {
-	if !i.Open() {
-		return "over"
+	word := cmp.Or(stateWord[i.State], string(i.State))
+	switch {
+	case !i.Open():
+		return "resolved"
+	case i.State == incident.Flapping && !i.Gone.IsZero():
+		return word + ", " + i.up() + " now"
+	case i.State == incident.Flapping && !i.Since.IsZero():
+		return word + ", " + i.down() + " now"
 	}
-	return cmp.Or(stateWord[i.State], string(i.State))
+	return word
 }
 
 // URL of its page.
@@ -83,7 +91,7 @@ func Now(v chain.View) []Incident {
 	var out []Incident
 	for _, i := range v.Open {
 		out = append(out, Incident{ID: i.ID, Cause: i.Cause, Subject: i.Subject, Severity: i.Severity, State: i.State, Planned: i.Planned, Title: i.Title,
-			Flaps: i.Flaps, Symptoms: i.Symptoms, OpenedAt: i.OpenedAt})
+			Flaps: i.Flaps, Symptoms: i.Symptoms, OpenedAt: i.OpenedAt, Since: i.Since, Gone: i.Gone})
 	}
 	slices.SortStableFunc(out, func(a, b Incident) int { return b.OpenedAt.Compare(a.OpenedAt) })
 	return out
@@ -108,9 +116,9 @@ func (m ListModel) now() layout.Fragment {
 	return layout.Fragment{ID: "open", Body: open(m.Clock, m.Now)}
 }
 
-// Filter is what of the history is asked for, as the address has it; "" is all.
+// Filter is what of the history is asked for, as the address has it.
 type Filter struct {
-	State    string // open, over
+	State    string // open, all; "" is what is resolved: what is open stands above it
 	Severity incident.Severity
 	Kind     incident.Kind
 	Host     string
@@ -118,6 +126,15 @@ type Filter struct {
 	Faults   ui.Faults
 	From0    string // as entered, when it is wrong
 	To0      string
+}
+
+// Opened is what the state means for the list of incidents: nil is both.
+func (f Filter) Opened() *bool {
+	if f.State == "all" {
+		return nil
+	}
+	is := f.State == "open"
+	return &is
 }
 
 // ParseFilter reads state, severity, kind, host, from and to of an address; moments as
@@ -135,7 +152,7 @@ func ParseFilter(q url.Values, c ui.Clock) Filter {
 		t, err := metric.ParseMoment(q.Get(field), zone)
 		if err != nil {
 			*entered = q.Get(field)
-			f.Faults = append(f.Faults, ui.Fault{Field: field, Message: "That is no moment: write it like 2026-11-23T14:05."})
+			f.Faults = append(f.Faults, ui.Fault{Field: field, Message: "This is not a time. Write it like 2026-11-23T14:05."})
 		}
 		return t
 	}
@@ -148,21 +165,7 @@ func (f Filter) Any() bool {
 	return f.State != "" || f.Severity != "" || f.Kind != "" || f.Host != "" || !f.From.IsZero() || !f.To.IsZero()
 }
 
-// Admits reports whether an incident passes.
-func (f Filter) Admits(i Incident) bool {
-	switch {
-	case f.State == "open" && !i.Open(), f.State == "over" && i.Open(),
-		f.Severity != "" && f.Severity != i.Severity,
-		f.Kind != "" && f.Kind != i.Kind(),
-		f.Host != "" && f.Host != i.Subject,
-		!f.From.IsZero() && i.OpenedAt.Before(f.From),
-		!f.To.IsZero() && i.OpenedAt.After(f.To):
-		return false
-	}
-	return true
-}
-
-// Query is the filter as an address has it, the same for everybody; "" admits all.
+// Query is the filter as an address has it, the same for everybody.
 func (f Filter) Query() string {
 	q := url.Values{}
 	set := func(name, value string) {
@@ -184,30 +187,22 @@ func (f Filter) Query() string {
 	return q.Encode()
 }
 
-// Kinds are all that there can be.
-var Kinds = []incident.Kind{incident.PoolerDown, incident.PoolerHung, incident.PoolerUnreachable, incident.PoolerDrained, incident.PoolerMaint,
-	incident.PoolerUnseen, incident.PoolerDisputed, incident.NoPooler, incident.HAProxyUnreachable, incident.HAProxyUnread, incident.NoHAProxy,
-	incident.VIPNobody, incident.VIPTwice, incident.VIPMoved, incident.VIPOrdered, incident.KeepalivedDead, incident.RedundancyLost,
-	incident.PostgresDown, incident.PostgresUnseen, incident.PostgresUnreachable, incident.ClientsWaiting, incident.PlacesUsed, incident.NoSpare,
-	incident.PoolPaused, incident.PauseForgotten, incident.ConnectionsHigh, incident.TransactionLong, incident.TransactionIdle, incident.XIDAge,
-	incident.MonitorBlind}
-
 func (m ListModel) fields() []ui.Input {
 	f := m.Filter
 	choice := func(name, label, value string, all string, options ...ui.Option) ui.Input {
 		return ui.Input{Name: name, Label: label, Value: value, Options: append([]ui.Option{{Label: all}}, options...)}
 	}
-	var kinds, hosts []ui.Option
-	for _, k := range Kinds {
-		kinds = append(kinds, ui.Option{Value: string(k), Label: string(k)})
+	var causes, hosts []ui.Option
+	for _, k := range kinds {
+		causes = append(causes, ui.Option{Value: string(k.Kind), Label: k.Word})
 	}
 	for _, h := range m.Hosts {
 		hosts = append(hosts, ui.Option{Value: h, Label: h})
 	}
 	return []ui.Input{
-		choice("state", "State", f.State, "all", ui.Option{Value: "open", Label: "open"}, ui.Option{Value: "over", Label: "over"}),
+		choice("state", "State", f.State, "resolved", ui.Option{Value: "open", Label: "open"}, ui.Option{Value: "all", Label: "both"}),
 		choice("severity", "Severity", string(f.Severity), "any", ui.Option{Value: "critical", Label: "critical"}, ui.Option{Value: "warning", Label: "warning"}, ui.Option{Value: "info", Label: "info"}),
-		choice("kind", "Kind", string(f.Kind), "any", kinds...),
+		choice("kind", "Kind", string(f.Kind), "any", causes...),
 		choice("host", "Host", f.Host, "any", hosts...),
 		m.moment("from", "Began after", f.From0, f.From),
 		m.moment("to", "Began before", f.To0, f.To),
@@ -225,14 +220,14 @@ func (m ListModel) zone() *time.Location {
 	return m.Clock.Zone
 }
 
-// Recovery is how long incidents take to be over. Planned ones, and those that only want to be known,
+// Recovery is how long incidents take to be resolved. Planned ones, and those that only want to be known,
 // are no outages and do not count.
 type Recovery struct {
 	Count                 int
 	Mean, Median, Longest time.Duration
 }
 
-// Recover counts incidents that are over.
+// Recover counts incidents that are resolved.
 func Recover(list []Incident) Recovery {
 	var took []time.Duration
 	for _, i := range list {
@@ -306,7 +301,7 @@ func (n Notification) Look() ui.State {
 	return ui.Unknown
 }
 
-var notificationWord = map[string]string{"pending": "still owed", "sent": "accepted", "failed": "refused for good", "collapsed": "a later one says it all"}
+var notificationWord = map[string]string{"pending": "waiting", "sent": "delivered", "failed": "failed", "collapsed": "superseded"}
 
 // Word is a notification's state in a few words.
 func (n Notification) Word() string { return cmp.Or(notificationWord[n.State], n.State) }
@@ -317,8 +312,11 @@ type Model struct {
 	Incident      Incident
 	Impact        string
 	Action        string
-	Evidence      []string // a line for each source
-	Events        []Event  // oldest first
+	Evidence      []string    // a line for each source
+	EvidenceAt    time.Time   // when it was read; zero is just now, or not known
+	Fell          []time.Time // times it went down while it flaps, as far as somebody counted them; oldest first
+	Untold        Untold
+	Events        []Event // oldest first
 	Notifications []Notification
 	Range         metric.Range                      // Around, when the series were read
 	Series        map[metric.Metric][]metric.Series // of Numbers, over Range
@@ -350,33 +348,109 @@ func (m Model) timeline() layout.Fragment {
 }
 func (m Model) said() layout.Fragment { return layout.Fragment{ID: "said", Body: said(m)} }
 
-// step is one line of the timeline: a transition, or an acknowledgement.
+// Untold is what decides why nobody was told of an incident.
+type Untold struct {
+	Channels Channels
+	Silence  *Silence // that covers it now
+}
+
+// Channels is whether there is one to send to.
+type Channels int
+
+const (
+	ChannelsUnknown Channels = iota // the monitor, which has them, does not answer
+	NoChannel
+	SomeChannel
+)
+
+// Silence is who wanted nobody to be told, until when and why.
+type Silence struct {
+	By, Reason string
+	Until      time.Time
+}
+
+// untold says why nobody was told, how loud that is, and where to see to it; href may be "".
+func (m Model) untold() (s ui.State, text, href, link string) {
+	switch u := m.Untold; {
+	case m.Incident.Planned:
+		return ui.Planned, "Nobody was told: this is planned work, not an outage.", "", ""
+	case m.Incident.Open() && u.Silence != nil:
+		return ui.Planned, "Nobody was told: " + u.Silence.By + " silenced it until " + m.Clock.Zoned(u.Silence.Until) + " (" + u.Silence.Reason + ").", "/admin/silences", "Silences"
+	case u.Channels == NoChannel:
+		return ui.Warning, "Nobody was told: no channel is set up.", "/admin/notifications", "Set one up"
+	case u.Channels == ChannelsUnknown:
+		return ui.Unknown, "No message is written down, and the monitor, which sends them, does not answer.", "", ""
+	case m.Incident.Open():
+		return ui.Unknown, "No message is written down yet.", "", ""
+	}
+	return ui.Unknown, "No message about it is written down.", "", ""
+}
+
+// step is one line of the timeline: a transition, an acknowledgement, or what flapping came to so far.
 type step struct {
 	At       time.Time
 	State    ui.State
 	Text     string
-	Change   string // opened: suspected → open
 	Evidence []string
 }
 
-// steps are the transitions and the acknowledgement, oldest first.
+// steps are the transitions and the acknowledgement, oldest first; how often it fell since is the last.
 func (m Model) steps() []step {
 	var out []step
 	for _, e := range m.Events {
-		out = append(out, step{At: e.At, State: e.Look(m.Incident.Severity), Text: e.Text, Change: change(e), Evidence: e.Evidence})
+		out = append(out, step{At: e.At, State: e.Look(m.Incident.Severity), Text: e.say(), Evidence: e.Evidence})
 	}
-	if i := m.Incident; !i.AcknowledgedAt.IsZero() {
-		out = append(out, step{At: i.AcknowledgedAt, State: ui.Planned, Text: i.AcknowledgedBy + " is at it: " + i.AcknowledgedReason, Change: "acknowledged"})
+	i := m.Incident
+	if !i.AcknowledgedAt.IsZero() {
+		out = append(out, step{At: i.AcknowledgedAt, State: ui.OK, Text: i.AcknowledgedBy + " acknowledged it: " + i.AcknowledgedReason})
+	}
+	if i.Open() && i.State == incident.Flapping && !i.Since.IsZero() {
+		out = append(out, step{At: i.Since, State: loud(i), Text: m.fell()})
 	}
 	slices.SortStableFunc(out, func(a, b step) int { return a.At.Compare(b.At) })
 	return out
 }
 
-func change(e Event) string {
-	if e.From == "" || e.To == "" || e.From == e.To {
-		return string(e.Kind)
+const fallsShown = 6
+
+// fell is how often it went down so far, and the last times.
+func (m Model) fell() string {
+	text := m.Incident.often() + " so far"
+	for n, at := range m.Fell[max(0, len(m.Fell)-fallsShown):] {
+		if n == 0 {
+			text += ", last at "
+		} else {
+			text += ", "
+		}
+		text += m.Clock.Short(at)
 	}
-	return string(e.Kind) + ": " + stateWord[e.From] + " → " + stateWord[e.To]
+	return text + "."
+}
+
+// happened are the transitions that one word would not explain.
+var happened = map[incident.Change]string{
+	incident.Opened: "Opened", incident.Reopened: "Opened again", incident.Relapsed: "Back", incident.Recovers: "Gone, perhaps not for long",
+	incident.Flaps: "Flapping: it keeps coming back", incident.Steadied: "No longer flapping: it stays",
+	incident.ByOperator: "An operator took it over: planned work", incident.Resolved: "Resolved",
+}
+
+// say is what happened, without the title that stands above the timeline.
+func (e Event) say() string {
+	title, text, _ := strings.Cut(e.Text, ": ")
+	rest, same := strings.CutPrefix(text, string(e.Kind))
+	switch word := happened[e.Kind]; {
+	case e.Text == "":
+		return cmp.Or(word, string(e.Kind))
+	case e.Kind == incident.Changed:
+		return "Now: " + title
+	case e.Kind == incident.Happened && same:
+		return title
+	case word != "" && same:
+		return word + rest
+	case strings.HasPrefix(text, "now "):
+		return "Now " + strings.TrimPrefix(text, "now ")
+	}
+	return e.Text
 }
 
 // Around is the stretch of time that the charts of an incident show. While it is open it goes on with the
@@ -384,7 +458,7 @@ func change(e Event) string {
 func Around(i Incident, now time.Time) metric.Range {
 	now = now.Truncate(10 * time.Second)
 	end := cmp.Or(i.ResolvedAt, now)
-	margin := min(max(end.Sub(i.OpenedAt)/2, 10*time.Minute), 6*time.Hour)
+	margin := min(max(end.Sub(i.OpenedAt)/2, 2*time.Minute), 6*time.Hour)
 	from, to := i.OpenedAt.Add(-margin), end.Add(margin)
 	if to.After(now) {
 		to = now
@@ -444,28 +518,20 @@ type Order struct {
 // Confirm is the page /incidents/ID/acknowledge.
 func (o Order) Confirm() ui.Confirm {
 	return ui.Confirm{Action: o.Incident.URL() + "/acknowledge", Title: "Acknowledge “" + o.Incident.Title + "”?", Submit: "Acknowledge", Busy: "Acknowledging …",
-		Cancel: o.Incident.URL(), Say: "The others see that you are at it, and no more reminders are sent. What changes is still told.",
+		Cancel: o.Incident.URL(), Say: "The others see that you are at it, and no more reminders are sent. Changes are still told.",
 		Effects: o.Effects, Refused: o.Refused, Failed: o.Failed, Reason: true, Text: o.Reason, Faults: o.Faults, Checked: o.Checked, Clock: o.Clock}
 }
 
 // about is its kind, and what came of it.
 func (i Incident) about() string {
-	text := string(i.Kind())
+	text := i.word()
 	if i.Flaps > 0 {
-		text += ", came back " + ui.Counted(i.Flaps, "time")
+		text += ", " + ui.Counted(i.Flaps+1, "time")
 	}
 	if len(i.Symptoms) > 0 {
 		text += ", " + ui.Counted(len(i.Symptoms), "symptom")
 	}
 	return text
-}
-
-// severity in a word; an operator's doing has none.
-func severity(i Incident) string {
-	if i.Planned {
-		return "planned"
-	}
-	return string(i.Severity)
 }
 
 // silence is the form that silences this incident, filled in.

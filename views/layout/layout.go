@@ -66,6 +66,7 @@ type Page struct {
 	Live    bool   // it has fragments
 	Charts  bool   // it draws range charts
 	Notice  *ui.Notice
+	Now     Now // how the chain is; the zero Now leaves it out
 
 	Viewer  *Viewer // nil is nobody
 	Theme   Theme
@@ -73,6 +74,15 @@ type Page struct {
 	Cluster string // the inventory's name for it
 	Version string // of the program
 }
+
+// Now is how the chain is, in two or three words: every page says it in its head, whatever it is about.
+type Now struct {
+	State ui.State
+	Word  string
+}
+
+// Fragment keeps it current; every stream has it.
+func (n Now) Fragment() Fragment { return Fragment{ID: "chain-now", Body: now(n)} }
 
 // Viewer is who looks.
 type Viewer struct {
@@ -160,6 +170,9 @@ func (p Page) zone() string {
 	}
 	return p.Clock.Zone.String()
 }
+
+// clear says that nothing is wrong: the title of the window says what is.
+func (n Now) clear() bool { return n.State == ui.OK || n.State == ui.Planned || n.State == "" }
 
 func (p Page) now() string { return p.Clock.Now.UTC().Format(time.RFC3339Nano) }
 

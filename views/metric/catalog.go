@@ -37,9 +37,8 @@ const (
 type Of string
 
 const (
-	Mean  Of = "mean"
-	Most  Of = "most"  // a peak must not be lost
-	Least Of = "least" // a moment of failure must not be lost
+	Mean Of = "mean"
+	Most Of = "most" // a peak must not be lost
 )
 
 // Spec is what is drawn of one metric.
@@ -48,6 +47,13 @@ type Spec struct {
 	Title  string
 	Format ui.Format
 	Of     Of
+	Words  *Words // of a number that stands for something: a strip is drawn, as its mean would be nothing
+}
+
+// Words say what 1 and 0 stand for, and a stretch with both.
+type Words struct {
+	One, Zero, Both string
+	Down            ui.State // the look of 0
 }
 
 // Group is charts that belong together.
@@ -58,43 +64,43 @@ type Group struct {
 
 // Groups are all charts of the page, in its order.
 var Groups = []Group{
+	{"checks", "Checks", []Spec{
+		{Metric: Serving, Title: "Queries pass the VIP", Words: &Words{"queries pass", "no query passes", "some queries fail", ui.Critical}},
+		{Metric: Holder, Title: "Holder of the VIP"},
+		{Metric: PoolerUp, Title: "Poolers that HAProxy sends clients to", Words: &Words{"gets clients", "gets no new clients", "gets none at times", ui.Warning}},
+	}},
 	{"throughput", "Throughput", []Spec{
-		{XactRate, "Transactions a second", ui.Plain, Mean},
-		{QueryRate, "Queries a second", ui.Plain, Mean},
-		{SessionRate, "New connections a second", ui.Plain, Mean},
-		{BytesIn, "From clients, bytes a second", ui.Size, Mean},
-		{BytesOut, "To clients, bytes a second", ui.Size, Mean},
+		{Metric: XactRate, Title: "Transactions a second (tps)", Format: ui.Plain, Of: Mean},
+		{Metric: QueryRate, Title: "Queries a second", Format: ui.Plain, Of: Mean},
+		{Metric: SessionRate, Title: "New connections a second at HAProxy", Format: ui.Plain, Of: Mean},
+		{Metric: BytesIn, Title: "Bytes a second from clients", Format: ui.Size, Of: Mean},
+		{Metric: BytesOut, Title: "Bytes a second to clients", Format: ui.Size, Of: Mean},
 	}},
 	{"latency", "Latency", []Spec{
-		{Passage, "A new connection and a query through the VIP, the longest", ui.Seconds, Most},
-		{XactSeconds, "Mean length of a transaction", ui.Seconds, Mean},
-		{QuerySeconds, "Mean length of a query", ui.Seconds, Mean},
+		{Metric: Passage, Title: "A new connection and a query through the VIP (peak)", Format: ui.Seconds, Of: Most},
+		{Metric: XactSeconds, Title: "Mean transaction", Format: ui.Seconds, Of: Mean},
+		{Metric: QuerySeconds, Title: "Mean query", Format: ui.Seconds, Of: Mean},
 	}},
 	{"waits", "Waits", []Spec{
-		{Waiting, "Clients that wait for a server connection, the most", ui.Plain, Most},
-		{MaxWait, "The longest wait", ui.Seconds, Most},
-		{WaitSeconds, "Mean wait of a transaction", ui.Seconds, Mean},
+		{Metric: Waiting, Title: "Clients waiting for a server connection (peak)", Format: ui.Things, Of: Most},
+		{Metric: MaxWait, Title: "Longest wait of a client (peak)", Format: ui.Seconds, Of: Most},
+		{Metric: WaitSeconds, Title: "Mean wait of a transaction", Format: ui.Seconds, Of: Mean},
 	}},
 	{"clients", "Clients", []Spec{
-		{Sessions, "Client connections of the HAProxy nodes", ui.Plain, Mean},
-		{Clients, "Clients of the poolers", ui.Plain, Mean},
+		{Metric: Sessions, Title: "Connections to HAProxy", Format: ui.Things, Of: Mean},
+		{Metric: Clients, Title: "Clients of the poolers", Format: ui.Things, Of: Mean},
 	}},
 	{"servers", "Server connections", []Spec{
-		{Servers, "Server connections of the poolers", ui.Plain, Mean},
-		{ServersActive, "Those in use", ui.Plain, Mean},
-		{Connections, "Client connections of PostgreSQL, the most", ui.Plain, Most},
-	}},
-	{"checks", "Checks", []Spec{
-		{Serving, "A query goes through the VIP: 1, or 0", ui.Plain, Least},
-		{PoolerUp, "A node sends connections to a pooler: 1, or 0", ui.Plain, Least},
-		{Holder, "The node that holds the VIP: 1 is the first", ui.Plain, Mean},
+		{Metric: Servers, Title: "Server connections of the poolers", Format: ui.Things, Of: Mean},
+		{Metric: ServersActive, Title: "Server connections in use", Format: ui.Things, Of: Mean},
+		{Metric: Connections, Title: "Connections to PostgreSQL (peak)", Format: ui.Things, Of: Most},
 	}},
 	{"postgres", "PostgreSQL", []Spec{
-		{LongestXact, "Age of the oldest open transaction", ui.Seconds, Most},
-		{IdleInXact, "Sessions idle in a transaction, the most", ui.Plain, Most},
-		{Blocked, "Sessions that wait for a lock, the most", ui.Plain, Most},
-		{XIDAge, "Age of the oldest transaction number", ui.Plain, Most},
-		{SizeBytes, "Size of all databases", ui.Size, Mean},
+		{Metric: LongestXact, Title: "Oldest transaction (peak)", Format: ui.Seconds, Of: Most},
+		{Metric: IdleInXact, Title: "Sessions idle in transaction (peak)", Format: ui.Things, Of: Most},
+		{Metric: Blocked, Title: "Sessions waiting for a lock (peak)", Format: ui.Things, Of: Most},
+		{Metric: XIDAge, Title: "Transaction ID age (peak)", Format: ui.Things, Of: Most},
+		{Metric: SizeBytes, Title: "Size of all databases", Format: ui.Size, Of: Mean},
 	}},
 }
 

@@ -18,6 +18,14 @@ const Points = 240
 type Series struct {
 	Subject string // "" is the chain as a whole
 	Points  []Point
+	Dress
+}
+
+// Dress is what the inventory knows of a series; see Dressed.
+type Dress struct {
+	Tone  int      // as ui.Line
+	Limit ui.Limit // zero is none
+	Names []string // what its numbers stand for, from 1
 }
 
 // Point is a stretch of time: its beginning, and the least, the mean and the most of its samples.
@@ -27,11 +35,8 @@ type Point struct {
 }
 
 func (p Point) of(of Of) float64 {
-	switch of {
-	case Most:
+	if of == Most {
 		return p.Most
-	case Least:
-		return p.Min
 	}
 	return p.Mean
 }
@@ -57,15 +62,21 @@ type Mark struct {
 	Href  string
 }
 
-// Chart draws series over a range. All of them were sampled at the same moments; where nothing was,
-// for longer than usual, their lines have a gap.
+// Chart draws series over a range, and numbers the marks from the first on. All of them were sampled at
+// the same moments; where nothing was, for longer than usual, their lines have a gap.
 func Chart(id string, s Spec, series []Series, marks []Mark, r Range, c ui.Clock) ui.Chart {
-	chart := ui.Chart{ID: id, Title: s.Title, Format: s.Format, Clock: c, Times: axis(series, r)}
-	for _, one := range series {
-		chart.Lines = append(chart.Lines, ui.Line{Label: label(one.Subject), Values: laid(one.Points, s.Of, chart.Times)})
+	chart := ui.Chart{ID: id, Title: s.Title, Format: s.Format, Clock: c}
+	chart.Times, chart.Empty = axis(series, r)
+	if s.strip() {
+		chart.Rows = rows(s, series, chart.Times[len(chart.Times)-1])
+	} else {
+		for _, one := range series {
+			chart.Lines = append(chart.Lines, ui.Line{Label: label(one.Subject), Tone: one.Tone, Values: laid(one.Points, s.Of, chart.Times)})
+			chart.Limit = one.Limit
+		}
 	}
-	for _, m := range marks {
-		mark := ui.ChartMark{At: m.At, Until: m.Until, State: m.State, Label: m.Text}
+	for i, m := range inOrder(marks) {
+		mark := ui.ChartMark{Number: i + 1, At: m.At, Until: m.Until, State: m.State, Label: m.Text}
 		if m.Open {
 			mark.Until = r.To
 		}
@@ -74,8 +85,16 @@ func Chart(id string, s Spec, series []Series, marks []Mark, r Range, c ui.Clock
 	return chart
 }
 
-// axis is every moment of the series, with one more inside of every gap, and the ends of the range.
-func axis(series []Series, r Range) []time.Time {
+// inOrder are marks with the oldest first: their numbers are their places there.
+func inOrder(marks []Mark) []Mark {
+	out := slices.Clone(marks)
+	slices.SortStableFunc(out, func(a, b Mark) int { return a.At.Compare(b.At) })
+	return out
+}
+
+// axis is every moment of the series, with one more inside of every gap, and the ends of the range; and
+// the gaps.
+func axis(series []Series, r Range) (out []time.Time, empty []ui.Stretch) {
 	seen := map[int64]bool{}
 	var all []time.Time
 	for _, s := range series {
@@ -88,17 +107,21 @@ func axis(series []Series, r Range) []time.Time {
 	}
 	slices.SortFunc(all, time.Time.Compare)
 	usual := usualDistance(all)
-	out := []time.Time{r.From}
+	out = []time.Time{r.From}
 	for _, t := range append(all, r.To) {
 		before := out[len(out)-1]
 		if t.Sub(before) > usual*5/2 && before.Add(usual).Before(t) {
-			out = append(out, before.Add(usual))
+			from := before
+			if seen[before.UnixNano()] {
+				from = before.Add(usual)
+			}
+			out, empty = append(out, before.Add(usual)), append(empty, ui.Stretch{From: from, Until: t})
 		}
 		if t.After(before) {
 			out = append(out, t)
 		}
 	}
-	return out
+	return out, empty
 }
 
 // usualDistance is the median of the distances.

@@ -1,6 +1,7 @@
 package metric_test
 
 import (
+	"fmt"
 	"math"
 	"net/url"
 	"strings"
@@ -92,13 +93,107 @@ func TestASubjectThatWasNotSampledHasAGapWhereOthersHaveNone(t *testing.T) {
 	}
 }
 
-func TestPeaksAndFailuresAreNotAveragedAway(t *testing.T) {
+func TestPeaksAreNotAveragedAway(t *testing.T) {
 	p := []metric.Series{{Points: []metric.Point{{At: noon.Add(-time.Minute), Min: 0, Mean: 0.9, Most: 1}}}}
 	r := metric.Range{From: noon.Add(-time.Minute), To: noon}
-	for m, want := range map[metric.Metric]float64{metric.Serving: 0, metric.XactRate: 0.9, metric.MaxWait: 1} {
+	for m, want := range map[metric.Metric]float64{metric.XactRate: 0.9, metric.MaxWait: 1} {
 		spec, _ := metric.Find(m)
 		if got := metric.Chart("x", spec, p, nil, r, ui.Clock{Now: noon}).Lines[0].Values[0]; got != want {
 			t.Errorf("%s is drawn as %v, want %v", m, got, want)
+		}
+	}
+}
+
+// stripOf is what a strip of one row says, word by word, of points that are {least, most}.
+func stripOf(m metric.Metric, points ...[2]float64) (words []string, of ui.Chart) {
+	r := metric.Range{From: noon.Add(-10 * time.Minute), To: noon}
+	s := metric.Series{}
+	for i, p := range points {
+		s.Points = append(s.Points, metric.Point{At: r.From.Add(time.Duration(i) * time.Minute), Min: p[0], Mean: (p[0] + p[1]) / 2, Most: p[1]})
+	}
+	spec, _ := metric.Find(m)
+	of = metric.Chart("x", spec, metric.Dressed(m, []metric.Series{s}, chaintest.Healthy().View().Inventory), nil, r, ui.Clock{Now: noon})
+	for _, s := range of.Rows[0].Stretches {
+		words = append(words, s.Word)
+	}
+	return words, of
+}
+
+func TestANumberThatStandsForSomethingIsNeverAMean(t *testing.T) {
+	one, none, both := [2]float64{1, 1}, [2]float64{0, 0}, [2]float64{0, 1}
+	for _, row := range []struct {
+		sentence string
+		metric   metric.Metric
+		points   [][2]float64
+		want     string
+	}{
+		{"what stays the same is one stretch", metric.Serving, [][2]float64{one, one, one}, "queries pass"},
+		{"a moment of failure is seen", metric.Serving, [][2]float64{one, both, one}, "queries pass|some queries fail|queries pass"},
+		{"a failure that lasts is another thing", metric.Serving, [][2]float64{none, none, one}, "no query passes|queries pass"},
+		{"the holder is called by its name", metric.Holder, [][2]float64{{2, 2}, {1, 1}}, "haproxy2|haproxy1"},
+		{"a move within a point is no node in between", metric.Holder, [][2]float64{one, {1, 2}, {2, 2}}, "haproxy1|moved between haproxy1 and haproxy2|haproxy2"},
+		{"a node that left the inventory has no name", metric.Holder, [][2]float64{{3, 3}}, "a node that is not in the inventory"},
+	} {
+		if got, _ := stripOf(row.metric, row.points...); strings.Join(got, "|") != row.want {
+			t.Errorf("%s: %s", row.sentence, strings.Join(got, "|"))
+		}
+	}
+}
+
+func TestAStripEndsWithItsLastSample(t *testing.T) {
+	_, chart := stripOf(metric.Serving, [2]float64{1, 1}, [2]float64{1, 1})
+	if got := chart.Rows[0].Stretches[0]; got.Until.Sub(got.From) != 2*time.Minute {
+		t.Errorf("two samples, a minute apart, say something of %v", got.Until.Sub(got.From))
+	}
+}
+
+func TestAHostHasOneColourInEveryChart(t *testing.T) {
+	tones := map[string]int{}
+	for m, list := range story.Metrics().Series {
+		for _, s := range list {
+			if had, ok := tones[s.Subject]; ok && had != s.Tone && s.Subject != "" && s.Subject != "postgres" && !strings.Contains(s.Subject, "/") {
+				t.Errorf("%s has another colour in %s", s.Subject, m)
+			}
+			tones[s.Subject] = s.Tone
+		}
+	}
+	if seen := map[int]bool{tones["pgb1"]: true, tones["pgb2"]: true, tones["pgb3"]: true, tones["haproxy1"]: true, tones["haproxy2"]: true}; len(seen) != 5 {
+		t.Errorf("five hosts share %d colours", len(seen))
+	}
+}
+
+func TestALimitIsDrawnWhenTheNumberComesNearIt(t *testing.T) {
+	spec, _ := metric.Find(metric.Connections)
+	r := metric.Range{From: noon.Add(-time.Minute), To: noon}
+	inv := chaintest.Healthy().View().Inventory
+	for used, drawn := range map[float64]bool{0.1: false, 0.5: true} {
+		v := used * float64(inv.Postgres.MaxConnections)
+		list := metric.Dressed(metric.Connections, []metric.Series{{Subject: "postgres", Points: []metric.Point{{At: r.From, Min: v, Mean: v, Most: v}}}}, inv)
+		html := golden.Render(t, ui.RangeChart(metric.Chart("x", spec, list, nil, r, ui.Clock{Now: noon})))
+		if strings.Contains(html, `class="limit"`) != drawn || !strings.Contains(html, "max_connections 250") {
+			t.Errorf("at %v of it the limit is drawn: %v; it is always said", used, !drawn)
+		}
+	}
+}
+
+func TestAStretchWithoutSamplesIsMarkedAsSuch(t *testing.T) {
+	spec, _ := metric.Find(metric.XactRate)
+	r := metric.Range{From: noon.Add(-time.Hour), To: noon}
+	s := []metric.Series{{Points: every(metric.Range{From: noon.Add(-5 * time.Minute), To: noon}, 10*time.Second, nil)}}
+	got := metric.Chart("x", spec, s, nil, r, ui.Clock{Now: noon}).Empty
+	if len(got) != 1 || !got[0].From.Equal(r.From) || !got[0].Until.Equal(noon.Add(-5*time.Minute)) {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestMarksHaveTheSameNumberInTheListAndInTheCharts(t *testing.T) {
+	m := story.Metrics()
+	html := golden.Render(t, metric.Content(m))
+	spec, _ := metric.Find(metric.XactRate)
+	for _, mark := range metric.Chart("x", spec, m.Series[metric.XactRate], m.Marks, m.Range, m.Clock).Marks {
+		at := strings.Index(html, fmt.Sprintf(`data-label="Mark">%d<`, mark.Number))
+		if at < 0 || !strings.Contains(strings.SplitAfterN(html[at:], "</tr>", 2)[0], mark.Label) {
+			t.Errorf("%d is not %s in the list", mark.Number, mark.Label)
 		}
 	}
 }

@@ -68,11 +68,36 @@ func (m Model) happened() layout.Fragment {
 	return layout.Fragment{ID: "happened", Body: happened(m)}
 }
 
+// numbered is a mark with its number on the axes.
+type numbered struct {
+	Mark
+	Number int
+}
+
 // marks are what happened in the range, the newest first.
-func (m Model) marks() []Mark {
-	out := slices.Clone(m.Marks)
-	slices.SortStableFunc(out, func(a, b Mark) int { return b.At.Compare(a.At) })
+func (m Model) marks() (out []numbered) {
+	for i, k := range inOrder(m.Marks) {
+		out = append(out, numbered{k, i + 1})
+	}
+	slices.Reverse(out)
 	return out
+}
+
+// stretch is the range as people say it, with the day of each end: 23 Nov 18:08 to 19:08 CET.
+func (m Model) stretch() (from, to string) {
+	a, b := m.Range.From.In(m.zone()), m.Range.To.In(m.zone())
+	day, clock := "2 Jan ", "15:04"
+	if a.Year() != m.Clock.Now.In(m.zone()).Year() {
+		day = "2 Jan 2006 "
+	}
+	if m.Range.Length() < time.Hour {
+		clock = "15:04:05"
+	}
+	from, to = a.Format(day+clock), b.Format(clock+" MST")
+	if a.YearDay() != b.YearDay() || a.Year() != b.Year() {
+		to = b.Format(day + clock + " MST")
+	}
+	return from, to
 }
 
 // empty reports whether there is no sample at all.

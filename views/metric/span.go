@@ -2,6 +2,7 @@ package metric
 
 import (
 	"net/url"
+	"strings"
 	"time"
 
 	"weir/views/ui"
@@ -54,7 +55,7 @@ func ParseRange(q url.Values, c ui.Clock) (Range, ui.Faults) {
 		}
 		t, err := ParseMoment(text, zone)
 		if err != nil {
-			faults = append(faults, ui.Fault{Field: field, Message: "That is no moment: write it like 2026-11-23T14:05."})
+			faults = append(faults, ui.Fault{Field: field, Message: "This is no date and time. Write it like 2026-11-23T14:05."})
 		}
 		return t
 	}
@@ -103,6 +104,15 @@ func last(name string, now time.Time) Range {
 // than samples are made, nor so seldom that the page looks dead.
 func step(length time.Duration) time.Duration {
 	return min(max(length/Points, 10*time.Second), 5*time.Minute)
+}
+
+// long is how long the range is, without a second unit that is nothing: 1 h.
+func (r Range) long() string {
+	text := ui.Span(r.Length())
+	for _, nothing := range []string{" 0 s", " 0 min", " 0 h"} {
+		text = strings.TrimSuffix(text, nothing)
+	}
+	return text
 }
 
 // Length of the range.

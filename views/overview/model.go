@@ -4,6 +4,7 @@ package overview
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -11,17 +12,43 @@ import (
 	"weir/ops/fleet"
 	"weir/views/chain"
 	"weir/views/layout"
+	"weir/views/pool"
 	"weir/views/ui"
 )
 
 // Trends are the last 15 minutes, by host name where there is one for each. A series that is
 // missing is drawn as not known. Sixty points are as many as are drawn.
 type Trends struct {
-	Passage     ui.Series            // seconds that a new connection and a query took through the VIP
-	Sessions    map[string]ui.Series // of HAProxy nodes
-	Clients     map[string]ui.Series // of poolers
-	Xacts       map[string]ui.Series // a second, of poolers
-	Connections ui.Series            // to PostgreSQL
+	Passage       ui.Series            // seconds that a new connection and a query took through the VIP
+	Sessions      map[string]ui.Series // of HAProxy nodes
+	New           map[string]ui.Series // connections a second, of HAProxy nodes
+	Clients       map[string]ui.Series // of poolers
+	Xacts         map[string]ui.Series // a second, of poolers
+	Connections   ui.Series            // to PostgreSQL
+	PostgresXacts ui.Series            // a second
+}
+
+// sum adds the series of all hosts; what is not known of one is nothing.
+func sum(of map[string]ui.Series) ui.Series {
+	var out ui.Series
+	for _, s := range of {
+		for len(out) < len(s) {
+			out = append(out, math.NaN())
+		}
+		for i, v := range s {
+			if !math.IsNaN(v) {
+				out[i] = v + zeroIfNaN(out[i])
+			}
+		}
+	}
+	return out
+}
+
+func zeroIfNaN(v float64) float64 {
+	if math.IsNaN(v) {
+		return 0
+	}
+	return v
 }
 
 // Change is one line of what changed last: a transition of an incident, or an act of an operator.
@@ -46,13 +73,14 @@ type Model struct {
 	View     chain.View
 	Trends   Trends
 	History  History
-	Operates bool // the viewer may give orders
+	Told     *ui.Notice // why nobody is told of incidents; nil: somebody is
+	Operates bool       // the viewer may give orders
 }
 
 // Fragments are the parts that the stream keeps current. Trends change every 10 s only, so they are
 // apart from the numbers beside them.
 func (m Model) Fragments() []layout.Fragment {
-	list := []layout.Fragment{m.sentence(), m.vip(), m.vipTrend(), m.wires(), m.postgres(), m.postgresTrend(), m.changes()}
+	list := []layout.Fragment{m.sentence(), m.told(), m.vip(), m.vipTrend(), m.wires(), m.postgres(), m.postgresTrend(), m.changes()}
 	for _, n := range m.View.Snapshot.Nodes {
 		list = append(list, m.node(n), m.nodeTrend(n))
 	}
@@ -66,10 +94,15 @@ func (m Model) sentence() layout.Fragment {
 	return layout.Fragment{ID: "sentence", Body: sentence(m.View.Clock, m.View.Sentence())}
 }
 
+func (m Model) told() layout.Fragment { return layout.Fragment{ID: "told", Body: told(m)} }
+
 func (m Model) vip() layout.Fragment { return layout.Fragment{ID: "vip", Body: vip(m)} }
 
 func (m Model) vipTrend() layout.Fragment {
-	return layout.Fragment{ID: "vip-trend", Body: ui.Spark(ui.Trend{Label: "query through", Series: m.Trends.Passage.Thin(60), Format: seconds})}
+	return layout.Fragment{ID: "vip-trend", Body: trends(
+		ui.Trend{Label: "clients", Series: sum(m.Trends.Clients).Thin(60), Format: ui.Whole},
+		ui.Trend{Label: "tps", Series: sum(m.Trends.Xacts).Thin(60)},
+		ui.Trend{Label: "a query through it", Series: m.Trends.Passage.Thin(60), Format: seconds})}
 }
 
 func (m Model) wires() layout.Fragment { return layout.Fragment{ID: "wires", Body: wires(m.View)} }
@@ -79,7 +112,9 @@ func (m Model) postgres() layout.Fragment {
 }
 
 func (m Model) postgresTrend() layout.Fragment {
-	return layout.Fragment{ID: "postgres-trend", Body: ui.Spark(ui.Trend{Label: "connections", Series: m.Trends.Connections.Thin(60)})}
+	return layout.Fragment{ID: "postgres-trend", Body: trends(
+		ui.Trend{Label: "connections", Series: m.Trends.Connections.Thin(60), Format: ui.Whole},
+		ui.Trend{Label: "tps", Series: m.Trends.PostgresXacts.Thin(60)})}
 }
 
 func (m Model) changes() layout.Fragment {
@@ -91,7 +126,9 @@ func (m Model) node(n fleet.Node) layout.Fragment {
 }
 
 func (m Model) nodeTrend(n fleet.Node) layout.Fragment {
-	return layout.Fragment{ID: "node-" + n.Name + "-trend", Body: ui.Spark(ui.Trend{Label: "connections", Series: m.Trends.Sessions[n.Name].Thin(60)})}
+	return layout.Fragment{ID: "node-" + n.Name + "-trend", Body: trends(
+		ui.Trend{Label: "connections", Series: m.Trends.Sessions[n.Name].Thin(60), Format: ui.Whole},
+		ui.Trend{Label: "new /s", Series: m.Trends.New[n.Name].Thin(60)})}
 }
 
 func (m Model) pooler(p fleet.Pooler) layout.Fragment {
@@ -99,8 +136,8 @@ func (m Model) pooler(p fleet.Pooler) layout.Fragment {
 }
 
 func (m Model) poolerTrend(p fleet.Pooler) layout.Fragment {
-	return layout.Fragment{ID: "pooler-" + p.Name + "-trend", Body: poolerTrend(
-		ui.Trend{Label: "clients", Series: m.Trends.Clients[p.Name].Thin(60)},
+	return layout.Fragment{ID: "pooler-" + p.Name + "-trend", Body: trends(
+		ui.Trend{Label: "clients", Series: m.Trends.Clients[p.Name].Thin(60), Format: ui.Whole},
 		ui.Trend{Label: "tps", Series: m.Trends.Xacts[p.Name].Thin(60)})}
 }
 
@@ -134,13 +171,16 @@ type wire struct {
 	Class    string // flow, spare, planned, broken, unknown
 }
 
+// flows reports whether anything comes through: upstream of a break no line looks alive.
+func flows(v chain.View) bool { return v.Through().State != ui.Critical }
+
 // lines joins every node with every pooler by what the node thinks of it. Those of the holder carry
 // the clients.
 func lines(v chain.View) []wire {
 	s := v.Snapshot
 	var out []wire
 	for i, n := range s.Nodes {
-		holds := n.State.OK() && n.State.Value.VIP
+		holds := n.State.OK() && n.State.Value.VIP && flows(v)
 		for j, p := range s.Poolers {
 			o := v.Opinions(p.Name)[i]
 			out = append(out, wire{middle(i, len(s.Nodes)), middle(j, len(s.Poolers)), class(o, holds)})
@@ -175,8 +215,10 @@ func toNodes(v chain.View) []wire {
 		switch {
 		case !n.State.OK():
 			w.Class = "unknown"
-		case n.State.Value.VIP:
+		case n.State.Value.VIP && flows(v):
 			w.Class = "flow"
+		case len(v.Snapshot.Holders()) == 0:
+			w.Class = "broken"
 		}
 		out = append(out, w)
 	}
@@ -188,7 +230,7 @@ func toPostgres(v chain.View) []wire {
 	for i, p := range v.Snapshot.Poolers {
 		w := wire{middle(i, len(v.Snapshot.Poolers)), "50", "flow"}
 		switch m := v.Pooler(p); {
-		case !v.Snapshot.Postgres.Probe.OK() && v.Postgres().State == ui.Critical:
+		case !v.Snapshot.Postgres.Probe.OK() && v.Postgres().State == ui.Critical, m.State == ui.Critical:
 			w.Class = "broken"
 		case !p.View.OK():
 			w.Class = "unknown"
@@ -226,11 +268,29 @@ func loudestWait(v chain.View) ui.State {
 }
 
 func longestWait(n int64, longest time.Duration) string {
-	if n == 0 {
+	if n == 0 || longest < time.Second {
 		return ""
 	}
-	return " " + ui.Span(longest)
+	return ", for " + ui.Span(longest)
 }
+
+// busy is how much of a pool is in use, in the few words that a tile has room for.
+func busy(u pool.Use) ui.Gauge {
+	g := u.Gauge()
+	g.Label = "pool " + u.Name() + " in use"
+	return g
+}
+
+// longest is the age of the oldest transaction.
+func longest(d time.Duration) string {
+	if d == 0 {
+		return "none"
+	}
+	return ui.Took(d)
+}
+
+// fresh is how long a server counts as just started.
+const fresh = 10 * time.Minute
 
 // fewer is how loud it is that a node sees fewer poolers than there are.
 func fewer(n fleet.Node) ui.State {

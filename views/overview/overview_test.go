@@ -13,6 +13,7 @@ import (
 	"weir/views/layout"
 	"weir/views/overview"
 	"weir/views/story"
+	"weir/views/ui"
 )
 
 func model(v chain.View) overview.Model {
@@ -33,6 +34,8 @@ var chains = map[string]func() *chaintest.Chain{
 	"postgres": func() *chaintest.Chain { return chaintest.Healthy().NoPostgres() },
 	"gone":     func() *chaintest.Chain { return chaintest.Healthy().NodeGone() },
 	"twice":    func() *chaintest.Chain { return chaintest.Healthy().TwoHolders() },
+	"flapping": func() *chaintest.Chain { return chaintest.Healthy().Flapping("pgb2") },
+	"nobody":   func() *chaintest.Chain { return chaintest.Healthy().NoHolder() },
 	"deaf":     func() *chaintest.Chain { return chaintest.Healthy().Deaf() },
 	"nothing":  chaintest.Nothing,
 }
@@ -69,6 +72,8 @@ func TestTheSentence(t *testing.T) {
 		"postgres": "critical: PostgreSQL down",
 		"gone":     "warning: haproxy2 unreachable",
 		"twice":    "critical: VIP held by haproxy1 and haproxy2",
+		"flapping": "warning: Everything serves now, but “pgb2 down” is flapping",
+		"nobody":   "critical: VIP held by nobody",
 		"deaf":     "stale: This is not current",
 		"nothing":  "unknown: Nothing is known yet",
 	} {
@@ -159,5 +164,31 @@ func BenchmarkUpdate(b *testing.B) {
 		}
 		var c layout.Changes
 		io.Discard.Write(c.Next(list))
+	}
+}
+
+func TestThatNobodyWouldHearOfItIsSaid(t *testing.T) {
+	m := model(chaintest.Healthy().View())
+	if html := golden.Render(t, overview.Content(m)); strings.Contains(html, "Nobody is told") {
+		t.Error("somebody is told")
+	}
+	m.Told = &ui.Notice{State: ui.Warning, Title: "Nobody is told when something breaks: no channel is set up."}
+	content := overview.Content(m)
+	golden.Plain(t, content)
+	if html := golden.Render(t, content); !strings.Contains(html, m.Told.Title) || !strings.Contains(html, `href="/admin/notifications"`) {
+		t.Error("it is not said")
+	}
+}
+
+// Whoever looks at the drawing alone must see where it is cut.
+func TestNoLineLooksAliveUpstreamOfABreak(t *testing.T) {
+	for name, want := range map[string]struct{ flow, broken int }{
+		"serves": {1 + 3 + 3, 0}, "down": {1 + 2 + 2, 2 + 1}, "postgres": {0, 3}, "nobody": {3, 2},
+	} {
+		html := golden.Render(t, overview.Content(model(chains[name]().View())))
+		flow, broken := strings.Count(html, `<line class="flow"`), strings.Count(html, `<line class="broken"`)
+		if flow != want.flow || broken != want.broken {
+			t.Errorf("%s: %d lines flow and %d are broken, not %d and %d", name, flow, broken, want.flow, want.broken)
+		}
 	}
 }

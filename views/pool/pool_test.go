@@ -3,7 +3,9 @@ package pool_test
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"weir/ops/pgbouncer"
 	"weir/views/chain/chaintest"
 	"weir/views/golden"
 	"weir/views/pool"
@@ -14,13 +16,14 @@ import (
 func model(c *chaintest.Chain, operates bool) pool.Model {
 	v := c.View()
 	p, _ := pool.Find(v, "pgb2")
-	return pool.Model{View: v, Pooler: p, Trends: pool.Trends{Clients: story.Trends().Clients["pgb2"]}, Operates: operates,
-		Settings: []pool.Setting{{Name: "max_client_conn", Value: "4000", Default: "100"}}}
+	m := story.Pooler(v)
+	m.Pooler, m.Operates = p, operates
+	return m
 }
 
 func TestThePagesOfThePoolersAreDrawnAsTheyWereLookedAt(t *testing.T) {
 	for name, c := range map[string]*chaintest.Chain{"serves": chaintest.Healthy(), "down": chaintest.Healthy().Down("pgb2"),
-		"paused": chaintest.Healthy().Pause(), "nothing": chaintest.Nothing()} {
+		"paused": chaintest.Healthy().Pause(), "flapping": chaintest.Healthy().Flapping("pgb2"), "nothing": chaintest.Nothing()} {
 		one, list := pool.Content(model(c, true)), pool.List(pool.ListModel{View: c.View(), Operates: true})
 		golden.HTML(t, "one-"+name, one)
 		golden.HTML(t, "list-"+name, list)
@@ -51,6 +54,90 @@ func TestWhatRestoresIsOfferedWhenItIsNeeded(t *testing.T) {
 		html := golden.Render(t, pool.Content(model(row.chain, true)))
 		if !strings.Contains(html, row.has+`"`) || strings.Contains(html, row.not+`"`) {
 			t.Error(row.sentence)
+		}
+	}
+}
+
+func TestAPoolThatIsFullIsTheOneThatIsShown(t *testing.T) {
+	c := chaintest.Healthy()
+	v := &c.Snapshot.Poolers[1].View.Value
+	v.Pools[1].SvActive = 69 // of the 70 of report, while app has 39 of its own 70
+	v.Pools = append(v.Pools, pgbouncer.Pool{Database: "weir_auth", User: "weir_auth", SvActive: 2})
+	v.Databases = append(v.Databases, pgbouncer.Database{Name: "weir_auth", PoolSize: 2})
+	if u, ok := pool.Fullest(c.Snapshot.Poolers[1]); !ok || u.Name() != "app of report" || u.InUse != 69 || u.Size != 70 || u.Gauge().State() != ui.Warning {
+		t.Errorf("%+v, %v", u, ok)
+	}
+	if _, ok := pool.Fullest(chaintest.Nothing().Snapshot.Poolers[1]); ok {
+		t.Error("a pooler that nobody has read has a pool")
+	}
+}
+
+func TestPgBouncersOwnConsoleIsNoDatabase(t *testing.T) {
+	c := chaintest.Healthy()
+	v := &c.Snapshot.Poolers[1].View.Value
+	v.Databases = append(v.Databases, pgbouncer.Database{Name: "pgbouncer", Database: "pgbouncer"}, pgbouncer.Database{Name: "weir_auth", Database: "postgres", Host: "192.168.1.30"})
+	html := golden.Render(t, pool.Content(model(c, true)))
+	if strings.Contains(html, "pgbouncer at") || !strings.Contains(html, "clients cannot connect to it") {
+		t.Error("the console is listed, or clients are told to connect to the look-ups")
+	}
+}
+
+func TestWhatRestoresAllIsOfferedWhileSomethingIsPaused(t *testing.T) {
+	some := chaintest.Healthy().Pause()
+	some.Snapshot.Poolers[0].View.Value.State = pgbouncer.State{Active: true}
+	for _, row := range []struct {
+		sentence      string
+		chain         *chaintest.Chain
+		pause, resume bool
+	}{
+		{"nothing is paused", chaintest.Healthy(), true, false},
+		{"all are paused", chaintest.Healthy().Pause(), false, true},
+		{"some are paused", some, true, true},
+	} {
+		html := golden.Render(t, pool.List(pool.ListModel{View: row.chain.View(), Operates: true}))
+		if strings.Contains(html, `"/pools/pause"`) != row.pause || strings.Contains(html, `"/pools/resume"`) != row.resume {
+			t.Error(row.sentence)
+		}
+	}
+}
+
+func TestAPoolerThatFlapsSaysSoOnItsPage(t *testing.T) {
+	html := golden.Render(t, pool.Content(model(chaintest.Healthy().Flapping("pgb2"), true)))
+	if !strings.Contains(html, "flapping, came back 3 times") || strings.Contains(golden.Render(t, pool.Content(model(chaintest.Healthy(), true))), "Open incident") {
+		t.Error("it does not, or one that does not flap has an incident")
+	}
+}
+
+func TestAClientIsKnownByItsOwnAddressOrByItsHAProxy(t *testing.T) {
+	m := model(chaintest.Healthy(), true)
+	m.Connections.Clients = []pool.Client{{Address: "10.0.0.7:55555", Proxy: "192.168.1.10:40001", State: "waiting", Wait: 40 * time.Second},
+		{Proxy: "192.168.1.11:40002", State: "active", PID: 4211}, {Proxy: "192.168.1.77:40003", State: "active"}}
+	html := golden.Render(t, pool.Content(m))
+	for _, want := range []string{">10.0.0.7:55555 <", "through haproxy1", "waiting 40.0 s", "address not known", "through haproxy2", "served by pid 4211", "192.168.1.77:40003", "idle"} {
+		if !strings.Contains(html, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+}
+
+func TestWithoutPreparedStatementsAPoolersPageWarns(t *testing.T) {
+	m := model(chaintest.Healthy(), true)
+	if html := golden.Render(t, pool.Content(m)); !strings.Contains(html, "at most 200 on each connection") {
+		t.Error("the limit is not said")
+	}
+	m.Connections.MaxPrepared = 0
+	if html := golden.Render(t, pool.Content(m)); !strings.Contains(html, "No prepared statements are kept") {
+		t.Error("that there are none is not said")
+	}
+}
+
+func TestEveryPoolerPausedIsAsDangerousAsItIs(t *testing.T) {
+	for _, row := range []struct {
+		order  pool.Order
+		danger bool
+	}{{pool.Order{Verb: pool.Pause}, true}, {pool.Order{Verb: pool.Pause, Pooler: "pgb1"}, false}, {pool.Order{Verb: pool.Maint, Pooler: "pgb1"}, true}, {pool.Order{Verb: pool.Reload}, false}} {
+		if c := row.order.Confirm(); c.Danger != row.danger {
+			t.Errorf("%s: %v", c.Title, c.Danger)
 		}
 	}
 }

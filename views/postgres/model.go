@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"weir/ops/incident"
 	"weir/views/chain"
@@ -17,7 +18,7 @@ import (
 	"weir/views/ui"
 )
 
-// Model is the page /postgres?show=busy&by=total_time. Its upper half is from the live chain and
+// Model is the page /postgres?show=busy&by=total_time&statements=queries. Its upper half is from the live chain and
 // needs nothing; Activity and Top are asked for when the page is made. The stream asks for Activity
 // again, too: who answers for it keeps that to once in a few seconds.
 type Model struct {
@@ -30,7 +31,7 @@ type Model struct {
 }
 
 // Trends are the last 15 minutes.
-type Trends struct{ Connections, LongestXact, Blocked ui.Series }
+type Trends struct{ Connections, Xacts, LongestXact, Blocked ui.Series }
 
 // Show is which sessions are listed.
 type Show string
@@ -98,7 +99,9 @@ type Client struct {
 // Top is what PostgreSQL spent its time on.
 type Top struct {
 	By      Order
-	Queries []Query // in that order
+	All     bool    // DDL, COMMIT and the like too
+	Queries []Query // in that order, of every kind
+	Whole   bool    // there are no more
 	ui.Missing
 }
 
@@ -119,6 +122,75 @@ func ParseOrder(s string) Order {
 		return o
 	}
 	return TotalTime
+}
+
+// AllStatements is the parameter statements of a page with DDL, COMMIT and the like.
+const AllStatements = "all"
+
+// topShown is how many queries are listed at most, and how many of them at once.
+const topShown, topOpen = 20, 10
+
+// listed are the queries that the page lists: those that it opens with, and more.
+func (t Top) listed() (first, more []Query) {
+	for _, q := range t.Queries {
+		if t.All || !q.utility() {
+			first = append(first, q)
+		}
+	}
+	first = first[:min(len(first), topShown)]
+	if len(first) > topOpen {
+		return first[:topOpen], first[topOpen:]
+	}
+	return first, nil
+}
+
+// share is which part of the time of all a query took; "" is that the time of all is not known.
+func (t Top) share(q Query) string {
+	if !t.Whole && t.By != TotalTime {
+		return ""
+	}
+	var all time.Duration
+	for _, q := range t.Queries {
+		all += q.Total
+	}
+	p := ui.Percent(int64(q.Total), int64(all))
+	if p == 0 && q.Total > 0 {
+		return "< 1 %"
+	}
+	return strconv.FormatInt(p, 10) + " %"
+}
+
+// said is what the list is of.
+func (t Top) said() string {
+	text := "Counted since PostgreSQL's statistics were last reset; the most first."
+	switch {
+	case t.Whole:
+		text += " Share is of the time of all statements."
+	case t.By == TotalTime:
+		text += " Share is of the time of the " + strconv.Itoa(len(t.Queries)) + " statements that took most."
+	}
+	if !t.All {
+		text += " DDL, COMMIT and the like are left out."
+	}
+	return text
+}
+
+// reads are the words with which a statement begins that reads or writes rows.
+var reads = []string{"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "TABLE", "COPY", "CALL", "EXECUTE", "FETCH", "DECLARE"}
+
+// utility reports whether a query is DDL, COMMIT or the like. Of a text that is withheld nobody knows.
+func (q Query) utility() bool {
+	text := strings.TrimSpace(q.Text)
+	for strings.HasPrefix(text, "/*") || strings.HasPrefix(text, "--") {
+		end := map[bool]string{true: "*/", false: "\n"}[text[0] == '/']
+		_, rest, _ := strings.Cut(text[2:], end)
+		text = strings.TrimSpace(rest)
+	}
+	if strings.HasPrefix(text, "(") {
+		return false
+	}
+	words := strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) })
+	return len(words) == 0 || !slices.Contains(reads, strings.ToUpper(words[0]))
 }
 
 // Query is one kind of query.
@@ -157,9 +229,45 @@ func (m Model) sessions() layout.Fragment {
 	return layout.Fragment{ID: "sessions", Body: sessions(m)}
 }
 
-// address of this page with another list, or another order.
-func address(show Show, by Order) string {
-	return string(layout.Postgres) + "?" + url.Values{"show": {string(show)}, "by": {string(by)}}.Encode()
+// address of this page with another list of sessions, or of queries.
+func address(show Show, by Order, all bool) string {
+	q := url.Values{"show": {string(show)}, "by": {string(by)}}
+	if all {
+		q.Set("statements", AllStatements)
+	}
+	return string(layout.Postgres) + "?" + q.Encode()
+}
+
+// choice is one of a few ways to see a list.
+type choice struct {
+	Label, URL string
+	Is         bool
+}
+
+func (m Model) shows() []choice {
+	return []choice{
+		{"Busy", address(Busy, m.Top.By, m.Top.All), m.Show == Busy},
+		{"All", address(All, m.Top.By, m.Top.All), m.Show == All},
+	}
+}
+
+const topPlace = "#top-title"
+
+func (m Model) orders() (out []choice) {
+	for _, o := range []struct {
+		by    Order
+		label string
+	}{{TotalTime, "Total time"}, {MeanTime, "Mean time"}, {Calls, "Calls"}, {Rows, "Rows"}} {
+		out = append(out, choice{o.label, address(m.Show, o.by, m.Top.All) + topPlace, m.Top.By == o.by})
+	}
+	return out
+}
+
+func (m Model) kinds() []choice {
+	return []choice{
+		{"Queries", address(m.Show, m.Top.By, false) + topPlace, !m.Top.All},
+		{"All statements", address(m.Show, m.Top.By, true) + topPlace, m.Top.All},
+	}
 }
 
 // connections is the gauge of PostgreSQL's connections.
@@ -171,11 +279,52 @@ func connections(v chain.View) ui.Gauge {
 // xidLimit is about where PostgreSQL refuses to write.
 const xidLimit = 1 << 31
 
-// xids is the gauge of transaction numbers, with the limits of the findings: vacuum_failsafe_age is
+// xids is the gauge of transaction IDs, with the limits of the findings: vacuum_failsafe_age is
 // at three quarters.
 func xids(v chain.View) ui.Gauge {
-	return ui.Gauge{Label: "oldest xid", Value: v.Snapshot.Postgres.Probe.Value.OldestXIDAge, Limit: xidLimit, Warn: 46, Alarm: 74}
+	return ui.Gauge{Label: "transaction ID age", Value: v.Snapshot.Postgres.Probe.Value.OldestXIDAge, Limit: xidLimit, Warn: 46, Alarm: 74}
 }
+
+// large is a number of transactions, in words where its last digits say nothing.
+func large(n int64) string {
+	switch {
+	case n >= 1e9:
+		return strconv.FormatFloat(float64(n)/1e9, 'f', 2, 64) + " billion"
+	case n >= 1e6:
+		return ui.Rate(float64(n)/1e6) + " million"
+	}
+	return ui.Count(n)
+}
+
+// xidWidth is how much of the limit that is, as the bar has it.
+func xidWidth(g ui.Gauge) string {
+	return strconv.FormatFloat(min(max(float64(g.Value)*100/xidLimit, 0.5), 100), 'f', 1, 64) + "%"
+}
+
+// tps is the rate of transactions on the server itself.
+func tps(v chain.View) string {
+	if v.Snapshot.Postgres.Rates.Over == 0 {
+		return "–"
+	}
+	return ui.Rate(v.Snapshot.Postgres.Rates.Xacts)
+}
+
+// active is how many sessions run a query.
+func (a Activity) active() string {
+	if a.Missing.Is() {
+		return "–"
+	}
+	n := 0
+	for _, b := range a.Backends {
+		if b.State == Active {
+			n++
+		}
+	}
+	return strconv.Itoa(n)
+}
+
+// fresh is how long a server counts as just started.
+const fresh = 10 * time.Minute
 
 func total(v chain.View) (sum int64) {
 	for _, s := range v.Snapshot.Postgres.Sizes.Value {
@@ -229,7 +378,7 @@ func (b Backend) Look(now time.Time) ui.State {
 // word is the state of a session, with what it waits for.
 func (b Backend) word() string {
 	if len(b.BlockedBy) > 0 {
-		return "blocked"
+		return "waiting for a lock"
 	}
 	return string(b.State)
 }
@@ -427,6 +576,13 @@ func loudBlocked(n int) ui.State {
 }
 
 func seconds(v float64) string { return ui.Took(time.Duration(v * float64(time.Second))) }
+
+func are(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
+}
 
 func waits(n int) string {
 	if n == 1 {

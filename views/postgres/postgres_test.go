@@ -1,10 +1,14 @@
 package postgres_test
 
 import (
+	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/a-h/templ"
 
 	"weir/views/chain/chaintest"
 	"weir/views/golden"
@@ -131,5 +135,86 @@ func TestASessionThatDoesNothingInATransactionForLongIsMarked(t *testing.T) {
 func TestAnOrderThatNobodyKnowsSortsByTotalTime(t *testing.T) {
 	if !slices.Equal([]postgres.Order{postgres.ParseOrder("x; drop"), postgres.ParseOrder("calls")}, []postgres.Order{postgres.TotalTime, postgres.Calls}) {
 		t.Error("wrong")
+	}
+}
+
+// top is a page with these statements alone.
+func top(t postgres.Top, texts ...string) string {
+	m := story.Postgres()
+	for i, text := range texts {
+		t.Queries = append(t.Queries, postgres.Query{ID: strconv.Itoa(i), User: "app", Database: "app", Text: text, Calls: 1, Total: time.Second, Mean: time.Second})
+	}
+	m.Top = t
+	var b strings.Builder
+	if err := postgres.Content(m).Render(context.Background(), &b); err != nil {
+		panic(err)
+	}
+	return b.String()
+}
+
+func TestDDLIsLeftOutUntilItIsAskedFor(t *testing.T) {
+	for text, kept := range map[string]bool{
+		"SELECT $1": true, "select 1": true, "(SELECT 1) UNION SELECT 2": true, "WITH x AS (SELECT 1) DELETE FROM y": true, "VALUES($1)": true,
+		"/* shop */ UPDATE a SET b = $1": true, "-- a\nINSERT INTO a VALUES ($1)": true, "SELECT\n id": true, "COPY a FROM STDIN": true,
+		"(withheld: it may hold a password)": true, "CREATE TABLE a (b int)": false, "COMMIT": false, "BEGIN": false, "/* shop */ ALTER TABLE a ADD b int": false, "": false,
+	} {
+		id := `query-0-app-app"`
+		if len(text) <= 80 { // a short text has no id
+			id = templ.EscapeString(text) + "</span>"
+		}
+		if text != "" && strings.Contains(top(postgres.Top{By: postgres.TotalTime}, text), id) != kept {
+			t.Errorf("%q is kept: %v, want %v", text, !kept, kept)
+		}
+		if text != "" && !strings.Contains(top(postgres.Top{By: postgres.TotalTime, All: true}, text), id) {
+			t.Errorf("%q is not among all statements", text)
+		}
+	}
+	if !strings.Contains(top(postgres.Top{By: postgres.TotalTime}, "COMMIT"), "Nothing but DDL") {
+		t.Error("an empty list does not say why")
+	}
+}
+
+func TestTenQueriesAreOpenAndTenMoreAreFolded(t *testing.T) {
+	html := top(postgres.Top{By: postgres.TotalTime}, slices.Repeat([]string{"SELECT $1"}, 30)...)
+	open, folded, found := strings.Cut(html, `id="more-queries"`)
+	if !found || strings.Count(open, ">SELECT $1<") != 10 || strings.Count(folded, ">SELECT $1<") != 10 || !strings.Contains(folded, "10 more") {
+		t.Errorf("%d, then %d", strings.Count(open, ">SELECT $1<"), strings.Count(folded, ">SELECT $1<"))
+	}
+}
+
+func TestAShareIsSaidOnlyOfAWholeThatIsKnown(t *testing.T) {
+	for _, row := range []struct {
+		sentence string
+		top      postgres.Top
+		share    bool
+	}{
+		{"all statements are listed", postgres.Top{By: postgres.Calls, Whole: true}, true},
+		{"those that took most are listed", postgres.Top{By: postgres.TotalTime}, true},
+		{"those that ran most often say nothing of the time of all", postgres.Top{By: postgres.Calls}, false},
+	} {
+		html := top(row.top, "SELECT 1", "SELECT 2", "CREATE TABLE a ()", "SELECT 4")
+		if strings.Contains(html, `data-label="Share">25 %`) != row.share || strings.Contains(html, "Share is of") != row.share {
+			t.Errorf("%s: a share is said: %v", row.sentence, !row.share)
+		}
+	}
+}
+
+func TestWhatIsListedIsChosenWithoutTheTablesHead(t *testing.T) {
+	html := golden.Render(t, postgres.Content(story.Postgres()))
+	for _, head := range strings.SplitAfter(html, "</thead>") {
+		if _, head, found := strings.Cut(head, "<thead>"); found && strings.Contains(head, "<a ") {
+			t.Error("a phone hides the head, and its links stay in the keyboard's way")
+		}
+	}
+	if want := "/postgres?by=calls&amp;show=busy#top-title"; !strings.Contains(html, want) {
+		t.Errorf("no link %s", want)
+	}
+}
+
+func TestAServerThatHasJustStartedSaysSo(t *testing.T) {
+	m := story.Postgres()
+	m.View.Snapshot.Postgres.Probe.Value.StartTime = chaintest.Noon.Add(-29 * time.Second)
+	if html := golden.Render(t, postgres.Content(m)); !strings.Contains(html, "started ") || strings.Contains(html, "up for ") {
+		t.Error("an uptime of 29 s reads like any other")
 	}
 }

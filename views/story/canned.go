@@ -3,11 +3,14 @@ package story
 import (
 	"math"
 	"net/url"
+	"strings"
 	"time"
 
+	"weir/ops/fleet"
 	broke "weir/ops/incident"
 	"weir/views/account"
 	"weir/views/admin"
+	"weir/views/chain"
 	"weir/views/chain/chaintest"
 	"weir/views/config"
 	"weir/views/incident"
@@ -28,11 +31,12 @@ var unreadable = ui.Missing{Why: "read sessions of postgres: canceling statement
 func Postgres() postgres.Model {
 	v := chaintest.Healthy().View()
 	p := &v.Snapshot.Postgres.Probe.Value
+	v.Snapshot.Postgres.Rates = fleet.PostgresRates{Xacts: 1412, Over: 10 * time.Second}
 	p.Blocked, p.IdleInTransaction, p.LongestIdleInXact, p.LongestXact, p.LongestXactPID = 3, 1, 140*time.Second, 422*time.Second, 4211
 	return postgres.Model{View: v, Operates: true, Show: postgres.Busy,
-		Trends:   postgres.Trends{Connections: wave(135, 6, 2), LongestXact: wave(120, 90, 6), Blocked: wave(2, 1.4, 8)},
+		Trends:   postgres.Trends{Connections: wave(135, 6, 2), Xacts: wave(1400, 90, 3), LongestXact: wave(120, 90, 6), Blocked: wave(2, 1.4, 8)},
 		Activity: postgres.Activity{At: ago(time.Second), Backends: backends(), Unknown: []string{"haproxy2 did not answer: the addresses of clients behind it are not known."}},
-		Top:      postgres.Top{By: postgres.TotalTime, Queries: queries()}}
+		Top:      postgres.Top{By: postgres.TotalTime, Whole: true, Queries: queries()}}
 }
 
 // PostgresQuiet is a server on which nothing runs.
@@ -76,6 +80,7 @@ func queries() []postgres.Query {
 	return []postgres.Query{
 		{ID: "-2817265101", User: "app", Database: "app", Text: "UPDATE pgbench_accounts SET abalance = abalance + $1 WHERE aid = $2", Calls: 81_022_113, Rows: 81_022_113, Total: 31 * time.Hour, Mean: 1380 * time.Microsecond, Longest: 4200 * time.Millisecond, BlocksHit: 981_000_000, BlocksRead: 8_100_000},
 		{ID: "913370001", User: "report", Database: "app", Text: "SELECT o.id, o.placed_at, sum(l.quantity * l.price) AS total FROM orders o JOIN order_line l ON l.order_id = o.id WHERE o.placed_at > now() - $1::interval GROUP BY o.id, o.placed_at", Calls: 1_204, Rows: 3_400_120, Total: 2 * time.Hour, Mean: 5900 * time.Millisecond, Longest: 31 * time.Second, BlocksHit: 4_000_000, BlocksRead: 12_000_000},
+		{ID: "77", User: "weir", Database: "weir", Text: "CREATE TABLE sample (at timestamptz)", Calls: 1, Total: 284 * time.Millisecond, Mean: 284 * time.Millisecond, Longest: 284 * time.Millisecond},
 		{ID: "11", User: "app", Database: "app", Text: "SELECT $1", Calls: 12, Rows: 12, Total: 900 * time.Microsecond, Mean: 75 * time.Microsecond, Longest: 120 * time.Microsecond},
 	}
 }
@@ -85,7 +90,7 @@ func Terminate() postgres.Act {
 	m := Postgres()
 	b := m.Activity.Backends[0]
 	return postgres.Act{Verb: postgres.Terminate, Backend: b, Way: m.Way(b), Clock: clock, Checked: ago(time.Second),
-		Effects: []string{"Its transaction, open for 7 min 2 s, is rolled back.", "203.0.113.9:51234 loses its connection.", "2 sessions that wait for it go on."}}
+		Effects: []string{"Backend 4211 (user report, nightly, through pgb2) is disconnected; its transaction, open for 7 min 2 s, is rolled back.", "2 sessions that wait for its locks can go on."}}
 }
 
 // CancelGone is an order that came too late.
@@ -96,34 +101,34 @@ func CancelGone() postgres.Act {
 
 var incidents = []incident.Incident{
 	{ID: "SW5jaWRlbnQ6MQ", Cause: "pooler-down/pgb2", Subject: "pgb2", Severity: broke.Warning, State: broke.Firing, Title: "pgb2 down", OpenedAt: ago(252 * time.Second), Flaps: 1},
-	{ID: "SW5jaWRlbnQ6Mg", Cause: "pooler-drained/pgb3", Subject: "pgb3", Severity: broke.Info, State: broke.Planned, Planned: true, Title: "pgb3 in drain", OpenedAt: ago(9 * time.Minute)},
+	{ID: "SW5jaWRlbnQ6Mg", Cause: "pooler-down/pgb3", Subject: "pgb3", Severity: broke.Info, State: broke.Planned, Planned: true, Title: "pgb3 in drain", OpenedAt: ago(9 * time.Minute)},
 	{ID: "SW5jaWRlbnQ6Mw", Cause: "postgres-down", Subject: "postgres", Severity: broke.Critical, State: broke.OK, Title: "PostgreSQL down", OpenedAt: ago(26 * time.Hour), ResolvedAt: ago(26*time.Hour - 185*time.Second),
-		Symptoms: []string{"pooler-hung/pgb1", "no-pooler"}, AcknowledgedAt: ago(26*time.Hour - time.Minute), AcknowledgedBy: "ada@example.org", AcknowledgedReason: "on it"},
+		Symptoms: []string{"pooler-down/pgb1", "no-pooler"}, AcknowledgedAt: ago(26*time.Hour - time.Minute), AcknowledgedBy: "ada@example.org", AcknowledgedReason: "on it"},
 	{ID: "SW5jaWRlbnQ6NA", Cause: "vip-moved", Severity: broke.Info, State: broke.OK, Title: "VIP moved from haproxy2 to haproxy1", OpenedAt: ago(50 * time.Hour), ResolvedAt: ago(50 * time.Hour)},
 	{ID: "SW5jaWRlbnQ6NQ", Cause: "haproxy-unreachable/haproxy1", Subject: "haproxy1", Severity: broke.Warning, State: broke.OK, Title: "haproxy1 unreachable", OpenedAt: ago(75 * time.Hour), ResolvedAt: ago(74 * time.Hour)},
 }
 
-// Incidents are two that are open and three that are over.
+// Incidents are two that are open and three that are resolved.
 func Incidents() incident.ListModel {
-	return incident.ListModel{Clock: clock, Now: incidents[:2], History: incidents, Hosts: []string{"haproxy1", "haproxy2", "pgb1", "pgb2", "pgb3", "postgres"},
-		Recovery: incident.Recover(incidents), Pager: ui.Pager{Older: "/incidents?after=b", Shown: 5, Noun: "incident"}}
+	return incident.ListModel{Clock: clock, Now: incidents[:2], History: incidents[2:], Hosts: []string{"haproxy1", "haproxy2", "pgb1", "pgb2", "pgb3", "postgres"},
+		Recovery: incident.Recover(incidents), Pager: ui.Pager{Older: "/incidents?after=b", Shown: 3, Noun: "incident"}}
 }
 
 // IncidentsFiltered is a filter that none of them passes, and one of whose moments is wrong.
 func IncidentsFiltered() incident.ListModel {
 	return incident.ListModel{Clock: clock, Hosts: []string{"pgb1", "pgb2"}, Recovery: incident.Recover(incidents),
-		Filter: incident.ParseFilter(url.Values{"kind": {"xid-age"}, "host": {"pgb1"}, "state": {"over"}, "from": {"yesterday"}, "to": {"2026-11-23T11:00"}}, clock)}
+		Filter: incident.ParseFilter(url.Values{"kind": {"xid-age"}, "host": {"pgb1"}, "state": {"all"}, "from": {"yesterday"}, "to": {"2026-11-23T11:00"}}, clock)}
 }
 
 // Incident is one that is open.
 func Incident() incident.Model {
 	return incident.Model{Clock: clock, Incident: incidents[0], Operates: true,
 		Impact: "2 of 3 poolers serve: 8,000 client places for 1,833 clients.", Action: "On pgb2: `systemctl status pgbouncer`.",
-		Evidence: []string{"haproxy1: DOWN since 4 min 12 s, L4CON Connection refused", "haproxy2: DOWN since 4 min 11 s, L4CON Connection refused", "pgb2: connect to 192.168.1.22:6432: connection refused"},
+		Evidence: []string{"haproxy1: pgb2 DOWN for 4 min 12 s, connection refused (L4CON)", "haproxy2: pgb2 DOWN for 4 min 11 s, connection refused (L4CON)", "pgb2: connect to 192.168.1.22:6432: connection refused"},
 		Events: []incident.Event{
-			{At: ago(252 * time.Second), Kind: broke.Opened, From: broke.Suspect, To: broke.Firing, Text: "pgb2 down", Evidence: []string{"haproxy1: DOWN, L4CON Connection refused", "pgb2: connection refused"}},
-			{At: ago(200 * time.Second), Kind: broke.Recovers, From: broke.Firing, To: broke.Recovering, Text: "pgb2 answers again"},
-			{At: ago(190 * time.Second), Kind: broke.Relapsed, From: broke.Recovering, To: broke.Firing, Text: "pgb2 down again"},
+			{At: ago(252 * time.Second), Kind: broke.Opened, From: broke.Suspect, To: broke.Firing, Text: "pgb2 down: opened. 2 of 3 poolers serving.", Evidence: []string{"haproxy1: pgb2 DOWN for under 1 s, connection refused (L4CON)", "pgb2: connection refused"}},
+			{At: ago(200 * time.Second), Kind: broke.Recovers, From: broke.Firing, To: broke.Recovering, Text: "pgb2 down: recovering"},
+			{At: ago(190 * time.Second), Kind: broke.Relapsed, From: broke.Recovering, To: broke.Firing, Text: "pgb2 down: relapsed. 2 of 3 poolers serving."},
 		},
 		Notifications: []incident.Notification{
 			{Channel: "slack", Reason: "first", State: "sent", Attempts: 1, CreatedAt: ago(251 * time.Second), SentAt: ago(251*time.Second - 340*time.Millisecond)},
@@ -131,13 +136,36 @@ func Incident() incident.Model {
 		Range: incident.Around(incidents[0], chaintest.Noon), Series: series(incident.Around(incidents[0], chaintest.Noon))}
 }
 
+// IncidentFlapping is one that is up at the moment. Nobody was told, as there is no channel.
+func IncidentFlapping() incident.Model {
+	m := Incident()
+	m.Incident.State, m.Incident.Flaps = broke.Flapping, 5
+	m.Incident.Since, m.Incident.Gone = ago(40*time.Second), ago(24*time.Second)
+	m.Action, m.EvidenceAt = "Find out why it goes down again and again. On pgb2: `journalctl -u pgbouncer -n 50`.", m.Incident.Gone
+	m.Fell = []time.Time{ago(80 * time.Second), ago(61 * time.Second), ago(40 * time.Second)}
+	m.Events = []incident.Event{
+		{At: ago(252 * time.Second), Kind: broke.Opened, From: broke.OK, To: broke.Firing, Text: "pgb2 down: opened. 2 of 3 poolers serving."},
+		{At: ago(200 * time.Second), Kind: broke.Recovers, From: broke.Firing, To: broke.Recovering, Text: "pgb2 down: recovering"},
+		{At: ago(190 * time.Second), Kind: broke.Flaps, From: broke.Recovering, To: broke.Flapping, Text: "pgb2 down: flapping"}}
+	m.Notifications, m.Untold = nil, incident.Untold{Channels: incident.NoChannel}
+	return m
+}
+
+// IncidentSilenced is one that somebody took, and silenced.
+func IncidentSilenced() incident.Model {
+	m := Incident()
+	m.Incident.AcknowledgedAt, m.Incident.AcknowledgedBy, m.Incident.AcknowledgedReason = ago(2*time.Minute), "ada@example.org", "on it"
+	m.Notifications, m.Untold.Silence = nil, &incident.Silence{By: "ada@example.org", Reason: "disk is being replaced", Until: chaintest.Noon.Add(time.Hour)}
+	return m
+}
+
 // IncidentOver is one that somebody took care of.
 func IncidentOver() incident.Model {
 	i := incidents[2]
 	return incident.Model{Clock: clock, Incident: i, Operates: true, Impact: "Nobody was served: 1,833 clients waited.", Evidence: []string{"postgres: connection refused"},
 		Events: []incident.Event{
-			{At: i.OpenedAt, Kind: broke.Opened, From: broke.OK, To: broke.Firing, Text: "PostgreSQL down"},
-			{At: i.ResolvedAt, Kind: broke.Resolved, From: broke.Recovering, To: broke.OK, Text: "PostgreSQL serves again, after 3 min 5 s"}},
+			{At: i.OpenedAt, Kind: broke.Opened, From: broke.OK, To: broke.Firing, Text: "PostgreSQL down: opened. No query is answered."},
+			{At: i.ResolvedAt, Kind: broke.Resolved, From: broke.Recovering, To: broke.OK, Text: "PostgreSQL down: resolved after 3 min 5 s"}},
 		Notifications: []incident.Notification{{Channel: "slack", Reason: "first", State: "sent", Attempts: 1, CreatedAt: i.OpenedAt, SentAt: i.OpenedAt.Add(410 * time.Millisecond)}},
 		Range:         incident.Around(i, chaintest.Noon),
 		Series:        series(incident.Around(i, chaintest.Noon))}
@@ -195,8 +223,25 @@ func series(r metric.Range) map[metric.Metric][]metric.Series {
 		for i, subject := range of {
 			out[m] = append(out[m], metric.Series{Subject: subject, Points: points(r, usually[m], n+7*i, m == metric.Holder || m == metric.Serving || m == metric.PoolerUp)})
 		}
+		out[m] = metric.Dressed(m, out[m], chaintest.Healthy().View().Inventory)
+	}
+	during(out[metric.Holder][0].Points, r.From, ago(15*time.Minute), 2)
+	during(out[metric.Serving][0].Points, ago(40*time.Minute), ago(32*time.Minute), 0)
+	for _, s := range out[metric.PoolerUp] {
+		if strings.HasSuffix(s.Subject, "/pgb2") {
+			during(s.Points, ago(252*time.Second), chaintest.Noon, 0)
+		}
 	}
 	return out
+}
+
+// during makes the points of a time all the same.
+func during(list []metric.Point, from, to time.Time, v float64) {
+	for i, p := range list {
+		if !p.At.Before(from) && p.At.Before(to) {
+			list[i].Min, list[i].Mean, list[i].Most = v, v, v
+		}
+	}
 }
 
 func points(r metric.Range, mean float64, phase int, flat bool) (out []metric.Point) {
@@ -220,16 +265,21 @@ func points(r metric.Range, mean float64, phase int, flat bool) (out []metric.Po
 
 // Config is a pooler that runs with another pool size than its file has.
 func Config() config.Model {
-	return config.Model{Clock: clock, Host: config.Host{Name: "pgb2", What: "PgBouncer", Address: "192.168.1.22"},
+	return config.Model{Clock: clock, Host: config.Host{Name: "pgb2", What: "PgBouncer", Address: "192.168.1.22", Tells: true},
 		Files: []config.File{{Path: "/etc/pgbouncer/pgbouncer.ini", Mode: "0640", Body: "; pgb2: rendered by Weir\n\n[databases]\n* = host=192.168.1.30 port=5432\n\n[pgbouncer]\nlisten_port               = 6432\npool_mode                 = transaction\n; Per (user, database) pair.\ndefault_pool_size         = 70\nserver_login_retry        = 0.1\nlog_connections           = 0\nsyslog                    = 1\n"},
 			{Path: "/etc/pgbouncer/userlist.txt", Mode: "0640", Body: "\"hc\" \"\"\n"}},
 		Running: []config.Setting{{Key: "listen_port", Value: "6432", Default: "6432"}, {Key: "pool_mode", Value: "transaction", Default: "session"}, {Key: "default_pool_size", Value: "20", Default: "20"},
 			{Key: "server_login_retry", Value: "0.1", Default: "15"}, {Key: "log_connections", Value: "0", Default: "1"}, {Key: "conffile", Value: "/etc/pgbouncer/pgbouncer.ini", Default: ""}}}
 }
 
+// ConfigHosts is the list of hosts, one of which runs otherwise and one of which does not answer.
+func ConfigHosts(v chain.View) config.ListModel {
+	return config.ListModel{View: v, Hosts: config.Hosts(v.Inventory), Checks: map[string]config.Check{"pgb1": {}, "pgb2": Config().Compared(), "pgb3": {Why: "pgb3 does not answer."}, "postgres": {Untold: 2}}}
+}
+
 // ConfigNode is a host whose program tells no settings.
 func ConfigNode() config.Model {
-	return config.Model{Clock: clock, Host: config.Host{Name: "haproxy1", What: "HAProxy and keepalived", Address: "192.168.1.10"}, RunningUnknown: "What runs there does not tell its settings.",
+	return config.Model{Clock: clock, Host: config.Host{Name: "haproxy1", What: "HAProxy and keepalived", Address: "192.168.1.10"},
 		Files: []config.File{{Path: "/etc/haproxy/haproxy.cfg", Mode: "0644", Body: "frontend postgres\n    bind :5432\n"}}}
 }
 
@@ -299,7 +349,7 @@ func Person() admin.PersonModel {
 
 // Silences are one in every state.
 func Silences() admin.Silences {
-	return admin.Silences{Clock: clock, Role: layout.Operator, List: []admin.Silence{
+	return admin.Silences{Clock: clock, Role: layout.Operator, Channels: Notifications().Channels, List: []admin.Silence{
 		{ID: "1", Cause: "pooler-down/*", Host: "pgb3", Reason: "kernel update", CreatedBy: "ada@example.org", CreatedAt: ago(10 * time.Minute), StartsAt: ago(10 * time.Minute), EndsAt: chaintest.Noon.Add(50 * time.Minute)},
 		{ID: "2", Cause: "*", Reason: "rehearsal of a failover", CreatedBy: "grace@example.org", CreatedAt: ago(3 * day), StartsAt: ago(3 * day), EndsAt: ago(2 * day), EndedAt: ago(3*day - time.Hour), EndedBy: "ada@example.org"},
 		{ID: "3", Cause: "places-used", Reason: "load test", CreatedBy: "ada@example.org", CreatedAt: ago(9 * day), StartsAt: ago(9 * day), EndsAt: ago(9*day - time.Hour)}}}
@@ -308,9 +358,9 @@ func Silences() admin.Silences {
 // Notifications are messages in every state, to a channel that delivers and to one that does not.
 func Notifications() admin.Notifications {
 	return admin.Notifications{Clock: clock, Role: layout.Administrator,
-		Channels: []admin.Channel{{Name: "slack", Where: "#database", LastSent: ago(250 * time.Second)},
-			{Name: "webhook", Where: "hooks.example.org", LastSent: ago(3 * day), Owed: 2, Error: "post to the webhook: 503 Service Unavailable"},
-			{Name: "mail", Unset: "Set `WEIR_MAIL` to have it."}},
+		Channels: admin.Channels{List: []admin.Channel{{Name: "slack", LastSent: ago(250 * time.Second)},
+			{Name: "webhook", LastSent: ago(3 * day), Owed: 2, Error: "post to the webhook: 503 Service Unavailable"},
+			{Name: "mail", Unset: "Set `WEIR_MAIL` to have it."}}},
 		List: []admin.Notification{
 			{ID: "1", Incident: "SW5jaWRlbnQ6MQ", Title: "pgb2 down", Channel: "slack", Reason: "first", State: "sent", Attempts: 1, CreatedAt: ago(251 * time.Second), SentAt: ago(251*time.Second - 340*time.Millisecond)},
 			{ID: "2", Incident: "SW5jaWRlbnQ6MQ", Title: "pgb2 down", Channel: "webhook", Reason: "first", State: "pending", Attempts: 3, CreatedAt: ago(251 * time.Second), Error: "post to the webhook: 503 Service Unavailable"},
@@ -319,9 +369,25 @@ func Notifications() admin.Notifications {
 		Pager: ui.Pager{Older: "/admin/notifications?after=b", Shown: 4, Noun: "message"}}
 }
 
+// NoChannels are those of a monitor that nobody has given one.
+func NoChannels() admin.Channels {
+	return admin.Channels{List: []admin.Channel{{Name: "slack", Unset: "To have it, give the monitor `SLACK_BOT_TOKEN` and `SLACK_CHANNEL`."}, {Name: "webhook", Unset: "To have it, give the monitor `ALERT_WEBHOOK_URL`."}}}
+}
+
+// SilenceForm is a silence of what is open, or of everything.
+func SilenceForm(cause string) admin.SilenceForm {
+	return admin.SilenceForm{Cause: cause, Hosts: []string{"haproxy1", "haproxy2", "pgb1", "pgb2", "pgb3", "postgres"}, Clock: clock,
+		Open: []admin.Open{{Cause: "pooler-down/pgb2", Host: "pgb2", Title: "pgb2 down"}}}
+}
+
+// AuditWrong is a moment that somebody mistyped.
+func AuditWrong() admin.Audit {
+	return admin.Audit{Clock: clock, Role: layout.Operator, Filter: admin.ParseFilter(url.Values{"since": {"last night"}}, clock)}
+}
+
 // Audit is an entry of every outcome.
 func Audit() admin.Audit {
-	return admin.Audit{Clock: clock, Role: layout.Administrator, Filter: admin.Filter{Actor: "ada@example.org"}, Verbs: []string{"drain", "ready", "sign-in"},
+	return admin.Audit{Clock: clock, Role: layout.Administrator, Filter: admin.Filter{Actor: "ada@example.org", Since: ago(2 * day)},
 		Entries: []admin.Entry{
 			{ID: "1", At: ago(4 * time.Minute), Kind: "user", Actor: "ada@example.org", Address: "203.0.113.77", Verb: "drain", Subject: "pgb3", Reason: "kernel update", Outcome: "ok", Detail: []string{"haproxy1: drain done", "haproxy2: drain done"}, Took: 41 * time.Millisecond},
 			{ID: "2", At: ago(9 * time.Minute), Kind: "token", Actor: "deploy", Address: "192.168.1.41", Verb: "maint", Subject: "pgb3", Reason: "deploy 1.42", Outcome: "refused", Detail: []string{"1,833 clients are connected, and the poolers that remain have 1,200 places."}, Took: 2 * time.Millisecond},

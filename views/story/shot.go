@@ -27,7 +27,7 @@ type Shot struct {
 // Shots are the pages behind the chain's own, each in every state that it has.
 func Shots() []Shot {
 	healthy, down := chaintest.Healthy().View(), chaintest.Healthy().NoPostgres().View()
-	return []Shot{
+	return append(chainShots(), []Shot{
 		{"postgres", "PostgreSQL", layout.Postgres, false, postgres.Content(Postgres())},
 		{"postgres-quiet", "PostgreSQL: nothing runs", layout.Postgres, false, postgres.Content(PostgresQuiet())},
 		{"postgres-away", "PostgreSQL does not answer", layout.Postgres, false, postgres.Content(postgresWithout(down, Away))},
@@ -43,7 +43,9 @@ func Shots() []Shot {
 		{"incidents-away", "Incidents while PostgreSQL is away", layout.Incidents, false, incident.List(incident.ListModel{Clock: clock, Now: incident.Now(down), Missing: Away})},
 		{"incidents-loading", "Incidents: being read", layout.Incidents, false, incident.List(incident.ListModel{Clock: clock, Missing: ui.Missing{Loading: true}})},
 		{"incident", "An open incident", layout.Incidents, true, incident.Content(Incident())},
-		{"incident-over", "An incident that is over", layout.Incidents, true, incident.Content(IncidentOver())},
+		{"incident-flapping", "An incident that flaps, and nobody was told", layout.Incidents, true, incident.Content(IncidentFlapping())},
+		{"incident-silenced", "An incident that is silenced", layout.Incidents, true, incident.Content(IncidentSilenced())},
+		{"incident-over", "An incident that is resolved", layout.Incidents, true, incident.Content(IncidentOver())},
 		{"incident-away", "An incident while PostgreSQL is away", layout.Incidents, false, incident.Content(incident.Model{Clock: clock, Missing: Away})},
 		{"incident-acknowledge", "Acknowledge", layout.Incidents, false, ui.ConfirmForm(Acknowledge().Confirm())},
 
@@ -52,7 +54,7 @@ func Shots() []Shot {
 		{"metrics-wrong", "Metrics: a wrong range", layout.Metrics, true, metric.Content(MetricsWrong())},
 		{"metrics-away", "Metrics while PostgreSQL is away", layout.Metrics, true, metric.Content(metric.Model{Clock: clock, Range: hour(), Missing: Away})},
 
-		{"configuration", "Configuration", layout.Configuration, false, config.List(config.ListModel{View: healthy})},
+		{"configuration", "Configuration", layout.Configuration, false, config.List(ConfigHosts(healthy))},
 		{"configuration-forbidden", "Configuration for a viewer", layout.Configuration, false, config.List(config.ListModel{View: healthy, Missing: ui.Missing{Role: "operator"}})},
 		{"configuration-pooler", "Configuration of a pooler", layout.Configuration, false, config.Content(Config())},
 		{"configuration-node", "Configuration that cannot be compared", layout.Configuration, false, config.Content(ConfigNode())},
@@ -79,13 +81,18 @@ func Shots() []Shot {
 		{"admin-tokens", "Tokens of everybody", layout.Admin, false, admin.TokensContent(admin.Tokens{Clock: clock, Role: layout.Administrator, Tokens: account.Tokens{List: Tokens()}})},
 		{"admin-sessions", "Sessions of everybody", layout.Admin, false, admin.SessionsContent(admin.Sessions{Clock: clock, Role: layout.Administrator, Sessions: account.Sessions{List: Sessions()}})},
 		{"admin-silences", "Silences", layout.Admin, false, admin.SilencesContent(Silences())},
-		{"admin-silences-none", "Silences: none", layout.Admin, false, admin.SilencesContent(admin.Silences{Clock: clock, Role: layout.Operator})},
-		{"admin-silence", "Silence", layout.Admin, false, ui.ConfirmForm(admin.SilenceForm{Cause: "pooler-down/pgb2", Hosts: []string{"pgb1", "pgb2", "pgb3"}, Clock: clock}.Confirm())},
+		{"admin-silences-none", "Silences: none", layout.Admin, false, admin.SilencesContent(admin.Silences{Clock: clock, Role: layout.Operator, Channels: admin.Channels{List: Notifications().Channels.List[:1]}})},
+		{"admin-silences-nobody", "Silences: nobody is told anyway", layout.Admin, false, admin.SilencesContent(admin.Silences{Clock: clock, Role: layout.Operator, Channels: NoChannels()})},
+		{"admin-silence", "Silence", layout.Admin, false, ui.ConfirmForm(SilenceForm("pooler-down/pgb2").Confirm())},
+		{"admin-silence-new", "Silence: nothing chosen", layout.Admin, false, ui.ConfirmForm(SilenceForm("").Confirm())},
+		{"admin-silence-all", "Silence everything", layout.Admin, false, ui.ConfirmForm(SilenceForm("*").Confirm())},
 		{"admin-notifications", "Notifications", layout.Admin, false, admin.NotificationsContent(Notifications())},
-		{"admin-notifications-none", "Notifications: nowhere", layout.Admin, false, admin.NotificationsContent(admin.Notifications{Clock: clock, Role: layout.Operator})},
+		{"admin-notifications-none", "Notifications: nowhere", layout.Admin, false, admin.NotificationsContent(admin.Notifications{Clock: clock, Role: layout.Operator, Channels: NoChannels()})},
+		{"admin-notifications-deaf", "Notifications: the monitor does not answer", layout.Admin, false, admin.NotificationsContent(admin.Notifications{Clock: clock, Role: layout.Operator, Channels: admin.Channels{Deaf: true}})},
 		{"admin-audit", "Audit", layout.Admin, false, admin.AuditContent(Audit())},
+		{"admin-audit-wrong", "Audit: a wrong moment", layout.Admin, false, admin.AuditContent(AuditWrong())},
 		{"admin-audit-away", "Audit while PostgreSQL is away", layout.Admin, false, admin.AuditContent(admin.Audit{Clock: clock, Role: layout.Operator, Missing: Away})},
-	}
+	}...)
 }
 
 // FindShot is the shot of a name.

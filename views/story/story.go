@@ -51,7 +51,8 @@ func Chain(name string) chain.View {
 func Trends() overview.Trends {
 	t := overview.Trends{Passage: wave(0.0032, 0.0004, 1), Connections: wave(135, 6, 2),
 		Sessions: map[string]ui.Series{"haproxy1": wave(1760, 70, 3), "haproxy2": wave(0, 0, 4)},
-		Clients:  map[string]ui.Series{}, Xacts: map[string]ui.Series{}}
+		New:      map[string]ui.Series{"haproxy1": wave(41, 4, 12), "haproxy2": wave(0, 0, 4)},
+		Clients:  map[string]ui.Series{}, Xacts: map[string]ui.Series{}, PostgresXacts: wave(1430, 60, 13)}
 	for i, name := range []string{"pgb1", "pgb2", "pgb3"} {
 		t.Clients[name], t.Xacts[name] = wave(590, 25, 5+i), wave(470, 40, 9+i)
 	}
@@ -99,7 +100,7 @@ func slug(name string) string {
 
 var confirmation = ui.Confirm{Action: "/poolers/pgb2/drain", Title: "Drain pgb2?", Submit: "Drain pgb2", Busy: "Draining …", Cancel: "/poolers/pgb2",
 	Say:     "pgb2 gets no new clients on either HAProxy. Those it has stay until they leave by themselves.",
-	Effects: []string{"The 611 clients of pgb2 stay until they leave; new ones go to the others.", "8,000 client places are left for 1,833 clients."},
+	Effects: []string{"The 611 clients of pgb2 stay until they leave; new ones go to pgb1 and pgb3.", "2 of 3 poolers are left: pgb1 and pgb3, with 8,000 client places for the 1,833 clients of now and up to 140 server connections."},
 	Reason:  true, Checked: ago(2 * time.Second), Clock: clock}
 
 // refused is the same order when it would hurt, with a fault in what was entered.

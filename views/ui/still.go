@@ -3,6 +3,7 @@ package ui
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -11,24 +12,19 @@ import (
 // beside it are text of the page.
 const stillWidth, stillHeight, stillPoints = 300.0, 100.0, 150
 
-// dashes tell the lines of a chart apart without colour, as the script's do.
-var dashes = []string{"", "8 4", "2 3", "10 3 2 3", "5 5"}
+// dashes tell the lines of a chart apart without colour.
+var dashes = [][]int{nil, {8, 4}, {2, 3}, {10, 3, 2, 3}, {5, 5}}
 
-func dash(i int) string { return dashes[(i+i/len(tones))%len(dashes)] }
-
-// top is where the axis of a chart ends.
-func (c Chart) top() float64 {
-	most := 0.0
-	for _, l := range c.Lines {
-		if v, ok := Series(l.Values).peak(); ok {
-			most = max(most, v)
-		}
+func dash(tone int) string {
+	var out []string
+	for _, n := range dashes[tone%len(dashes)] {
+		out = append(out, strconv.Itoa(n))
 	}
-	if most <= 0 {
-		return 1
-	}
-	return most * 1.08
+	return strings.Join(out, " ")
 }
+
+// tone is the token of a line's colour: none of those that a state has.
+func tone(i int) string { return "series-" + strconv.Itoa(i%len(dashes)+1) }
 
 // path is one line of the chart, of the most of every few of its points: a gap in it is one in the
 // drawing.
@@ -89,8 +85,3 @@ func (c Chart) band(m ChartMark) (x, width float64, ok bool) {
 	from, to := max(x, 0), min(end, stillWidth)
 	return from, to - from, to > from
 }
-
-// tones are the colours of the lines, as the script has them.
-var tones = []string{"primary", "planned", "warning", "ok", "critical"}
-
-func tone(i int) string { return tones[i%len(tones)] }

@@ -70,6 +70,9 @@ func (c Clock) Short(t time.Time) string {
 	return t.Format("2 Jan 2006 15:04")
 }
 
+// Zoned is Short with the zone: for a moment that people tell each other.
+func (c Clock) Zoned(t time.Time) string { return c.Short(t) + " " + t.In(c.zone()).Format("MST") }
+
 // machine is a moment as the attribute datetime has it.
 func machine(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
@@ -121,6 +124,17 @@ func Counted[T ~int | ~int64](n T, noun string) string {
 		return "1 " + noun
 	}
 	return Count(n) + " " + noun + "s"
+}
+
+// Whole writes a number of things that come whole.
+func Whole(v float64) string { return Count(int64(math.Round(v))) }
+
+// Mean is Took for a mean: a dash when there was nothing to take one of.
+func Mean(d time.Duration) string {
+	if d <= 0 {
+		return "–"
+	}
+	return Took(d)
 }
 
 // Rate writes a number a second with the digits that matter: 0.4, 12, 1,480.
@@ -226,6 +240,28 @@ func (t Trend) format(v float64) string {
 	return t.Format(v)
 }
 
+// knownFrom is the first point that is known; all of them when none is.
+func (s Series) knownFrom() int {
+	for i, v := range s {
+		if !math.IsNaN(v) {
+			return i
+		}
+	}
+	return len(s)
+}
+
+// before is the base line of what lies before anything was known; "" is nothing.
+func (t Trend) before() string {
+	from := t.Series.knownFrom()
+	if from == len(t.Series) {
+		return "M0 23.5H" + short(trendWidth)
+	}
+	if from == 0 {
+		return ""
+	}
+	return "M0 23.5H" + short(trendWidth*float64(from)/float64(len(t.Series)-1))
+}
+
 // paths are the line and the area below it. The axis begins at 0 and a gap in the series is one in
 // the line; coordinates have one digit, as a page has a dozen of these.
 func (t Trend) paths() (line, area string) {
@@ -235,8 +271,11 @@ func (t Trend) paths() (line, area string) {
 	}
 	var l, a strings.Builder
 	step := trendWidth / float64(max(len(t.Series)-1, 1))
-	open, last := false, 0.0
+	open, last, points := false, 0.0, 0
 	stop := func() {
+		if open && points == 1 {
+			l.WriteString("h-2") // a point alone is seen too
+		}
 		if open {
 			fmt.Fprintf(&a, "V%sH%s", short(trendHeight), short(last))
 		}
@@ -252,12 +291,15 @@ func (t Trend) paths() (line, area string) {
 				stop()
 			}
 		case !open:
-			open, start = true, x
+			open, start, points = true, x, 0
 			l.WriteString("M" + short(x) + " " + short(y))
 			a.WriteString("M" + short(x) + " " + short(y))
 		default:
 			l.WriteString("L" + short(x) + " " + short(y))
 			a.WriteString("L" + short(x) + " " + short(y))
+		}
+		if open {
+			points++
 		}
 	}
 	last = start

@@ -15,18 +15,31 @@ const fetcher = createGraphiQLFetcher({
   wsClient: createClient({ url: socket.href }),
 });
 
-const welcome = `# Every field, type and argument is described: see the documentation on the left.
-# Ctrl-Space completes, Ctrl-Enter runs.
+const welcome = `# Docs (the book) describes
+# every field and argument.
+# Ctrl-Space completes,
+# Ctrl-Enter runs.
 {
   fleet {
     vip { holders }
-    poolers { name view { value { state } } }
+    poolers {
+      name
+      view { value { state } }
+    }
   }
 }
 `;
 
+// A phone has no place for variables and headers beside the query: they unfold there.
+const wide = matchMedia('(width >= 48rem)').matches;
+
 createRoot(document.getElementById('explorer')).render(
-  createElement(GraphiQL, { fetcher, defaultQuery: welcome, defaultEditorToolsVisibility: true }),
+  createElement(GraphiQL, {
+    fetcher,
+    defaultQuery: welcome,
+    defaultEditorToolsVisibility: wide,
+    forcedTheme: document.documentElement.dataset.theme,
+  }),
 );
 
 // The editors of this GraphiQL have no names for those who cannot see them, and what they scroll cannot

@@ -185,6 +185,23 @@ func Nothing() *Chain {
 	return &Chain{Snapshot: fleet.First(inv), Inventory: inv}
 }
 
+// Flapping is a pooler that serves now, and was DOWN three times of late.
+func (c *Chain) Flapping(name string) *Chain {
+	c.opened("pooler-down/"+name, name, name+" down", 50*time.Second)
+	i := &c.Open[len(c.Open)-1]
+	i.State, i.Flaps, i.Severity = incident.Flapping, 3, incident.Warning
+	return c
+}
+
+// NoHolder is a VIP that no node has.
+func (c *Chain) NoHolder() *Chain {
+	n := &c.Snapshot.Nodes[0]
+	n.State.Value.VIP, n.State.Value.VRRP = false, "BACKUP"
+	silent(&c.Snapshot.VIP.Answers, "read /node of 192.168.1.100: no answer within 900ms")
+	silent(&c.Snapshot.VIP.Through, "query through 192.168.1.100:5432: no answer within 900ms")
+	return c.opened("vip-nobody", "", "VIP held by nobody", 6*time.Second)
+}
+
 // Deaf is a console that has read nothing for a while.
 func (c *Chain) Deaf() *Chain {
 	c.Snapshot.At = Noon.Add(-47 * time.Second)
