@@ -304,7 +304,15 @@ func (b *tab) graphql(t *testing.T, query string, variables map[string]any, answ
 // theme is what the system of whoever looks prefers.
 func (b *tab) theme(t *testing.T, name string) {
 	t.Helper()
-	command(t, b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}})
+	b.media(t, "", name)
+}
+
+// media is what shows the page, "print" or "" for a screen, and the theme that the system prefers. It asks
+// for less motion: nobody has to wait for colours that fade.
+func (b *tab) media(t *testing.T, media, theme string) {
+	t.Helper()
+	command(t, b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: media, Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
 	b.settle(t)
 }
 

@@ -1,14 +1,12 @@
 package lab_test
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +14,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/pquerna/otp/totp"
 
@@ -35,10 +34,12 @@ type site struct {
 	browser context.Context
 	admin   *tab
 
-	signedUp bool
-	recovery []string // codes of the administrator
-	incident string   // the path of one
-	seen     []string // paths of all pages
+	signedUp   bool
+	recovery   []string // codes of the administrator
+	incident   string   // the path of one
+	invitation string   // the path of one that nobody used
+	reset      string   // the path of a link for a new password
+	seen       []string // addresses of all pages
 }
 
 // TestConsole uses the console of one lab as people do: with a browser, from the first link on. The
@@ -52,15 +53,20 @@ func TestConsole(t *testing.T) {
 	}{
 		{"the first administrator signs up by the link", (*site).signUp},
 		{"a wrong password is refused without a hint which was wrong", (*site).wrongPassword},
-		{"a second factor is asked for once it is there", (*site).secondFactor},
+		{"a second factor is turned on, and asked for from then on", (*site).secondFactor},
+		{"a recovery code signs in once", (*site).recoveryCode},
 		{"a pooler is drained and made ready by keyboard alone", (*site).drainByKeyboard},
 		{"a pooler is drained and made ready without a script", (*site).drainWithoutScript},
 		{"the overview shows a dead pooler within 2 s, and a form stays as it is", (*site).poolerDies},
 		{"an incident is acknowledged by keyboard alone", (*site).acknowledge},
-		{"every page fits, has no fault, and is accessible in both themes", (*site).everyPage},
+		{"an incident is acknowledged without a script", (*site).acknowledgeWithoutScript},
 		{"a viewer sees no order and may give none", (*site).viewerOnly},
+		{"what forms make is shown once, fits, and is accessible", (*site).byButton},
+		{"every page fits, has no fault, and is accessible in both themes", (*site).everyPage},
+		{"pages can be printed", (*site).onPaper},
 		{"a session that is revoked elsewhere loses its stream", (*site).revoked},
 		{"the console stays up while PostgreSQL is down", (*site).postgresDies},
+		{"the numbers of the last while go on by themselves", (*site).historyGoesOn},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.do(s, t) }) && !s.signedUp {
 			t.FailNow() // nobody can do the rest
@@ -117,14 +123,15 @@ func (s *site) signUp(t *testing.T) {
 
 func (s *site) signOut(t *testing.T, b *tab) {
 	t.Helper()
+	b.clean(t)
 	b.click(t, `.side form[action="/sign-out"] button`)
 	b.untilAt(t, "/sign-in")
+	b.takeFaults() // the stream of the page that is left may hear of it first
 }
 
 func (s *site) wrongPassword(t *testing.T) {
 	b := s.admin
 	s.signOut(t, b)
-	b.clean(t)
 	refused := func(email, password string) string {
 		b.open(t, "/sign-in")
 		b.fill(t, "email", email, "password", password)
@@ -145,23 +152,25 @@ func (s *site) wrongPassword(t *testing.T) {
 
 func (s *site) secondFactor(t *testing.T) {
 	b := s.admin
-	var begun struct{ BeginSecondFactor struct{ Secret string } }
-	b.graphql(t, `mutation($p: String!) { beginSecondFactor(password: $p) { secret } }`, map[string]any{"p": adminPassword}, &begun)
+	secret := s.beginSecondFactor(t)
 	code := func(at time.Time) string {
-		code, err := totp.GenerateCode(begun.BeginSecondFactor.Secret, at)
+		code, err := totp.GenerateCode(secret, at)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return code
 	}
-	// A code works once, and so does its step: the first is that of half a minute ago.
-	var confirmed struct {
-		ConfirmSecondFactor struct{ RecoveryCodes []string }
+	b.fill(t, "code", "000000")
+	b.until(t, answerLimit, `document.querySelector("main .wrong")`)
+	b.takeFaults() // the browser notes the status
+	if b.is(t, `document.documentElement.innerHTML.includes("`+secret+`") || document.querySelector("#secret, .qr")`) {
+		t.Error("a wrong code shows the secret again")
 	}
-	b.graphql(t, `mutation($c: String!) { confirmSecondFactor(code: $c) { recoveryCodes } }`, map[string]any{"c": code(time.Now().Add(-30 * time.Second))}, &confirmed)
-	if s.recovery = confirmed.ConfirmSecondFactor.RecoveryCodes; len(s.recovery) == 0 {
-		t.Fatal("the second factor was not turned on")
-	}
+	first := code(time.Now())
+	b.fill(t, "code", first)
+	b.until(t, answerLimit, `document.getElementById("codes")`)
+	s.recovery = s.codesShownOnce(t)
+
 	s.signOut(t, b)
 	b.fill(t, "email", adminEmail, "password", adminPassword)
 	b.untilAt(t, "/sign-in/code")
@@ -170,12 +179,95 @@ func (s *site) secondFactor(t *testing.T) {
 	b.fill(t, "email", adminEmail, "password", adminPassword)
 	b.untilAt(t, "/sign-in/code")
 	b.clean(t)
-	b.fill(t, "code", "000000")
-	b.until(t, answerLimit, `document.querySelector("main .wrong, main [role=alert]")`)
-	b.takeFaults()
-	b.fill(t, "code", code(time.Now()))
-	b.untilAt(t, "/poolers") // where they wanted to go
+	for _, wrong := range []string{"000000", first} { // a code works once
+		b.fill(t, "code", wrong)
+		b.until(t, answerLimit, `document.querySelector("main .wrong, main [role=alert]") && document.querySelector("[name=code]").value === ""`)
+		b.takeFaults()
+	}
+	b.fill(t, "code", code(time.Now().Add(30*time.Second))) // one step ahead is good too
+	b.untilAt(t, "/poolers")                                // where they wanted to go
 	b.clean(t)
+}
+
+// beginSecondFactor goes through the account's forms until the secret is shown.
+func (s *site) beginSecondFactor(t *testing.T) (secret string) {
+	t.Helper()
+	b := s.admin
+	b.open(t, "/account")
+	b.click(t, `main a[href="/account/second-factor/begin"]`)
+	b.untilAt(t, "/account/second-factor/begin")
+	b.look(t, "account-second-factor-begin")
+	b.fill(t, "password", "not her password at all")
+	b.until(t, answerLimit, `document.querySelector("main .wrong, main [role=alert]")`)
+	b.takeFaults() // the browser notes the status
+	if b.is(t, `document.querySelector("#secret, .qr")`) {
+		t.Error("the secret is shown without the password")
+	}
+	b.fill(t, "password", adminPassword)
+	b.until(t, answerLimit, `document.getElementById("secret")`)
+	b.look(t, "account-second-factor-secret")
+	if side := ask[float64](t, b, `document.querySelector("svg.qr").getBoundingClientRect().width`); side < 150 {
+		t.Errorf("the QR code is %.0f px wide", side)
+	}
+	secret = b.text(t, `document.getElementById("secret").textContent.replaceAll(/\s/g, "")`)
+	if link := b.text(t, `document.querySelector("main a[href^='otpauth:']").href`); !strings.Contains(link, "secret="+secret) {
+		t.Errorf("the secret is %q, the link to an app %q", secret, link)
+	}
+	return secret
+}
+
+// codesShownOnce reads the recovery codes, which neither a reload nor the account shows again.
+func (s *site) codesShownOnce(t *testing.T) []string {
+	t.Helper()
+	b := s.admin
+	codes := ask[[]string](t, b, `[...document.querySelectorAll("#codes li")].map((c) => c.textContent.trim())`)
+	if len(codes) == 0 {
+		t.Fatalf("there are no recovery codes%s", b.whatIsThere())
+	}
+	b.look(t, "account-codes")
+	gone := func(where string) {
+		for _, code := range codes {
+			if b.is(t, `document.documentElement.innerHTML.includes("`+code+`")`) {
+				t.Fatalf("%s shows a recovery code again%s", where, b.whatIsThere())
+			}
+		}
+	}
+	run(t, b, chromedp.Reload())
+	b.until(t, answerLimit, `document.readyState === "complete" && document.querySelector("main h1")`)
+	gone("a reload")
+	b.takeFaults() // what was sent is sent again, and refused
+	b.open(t, "/account")
+	gone("the account")
+	if !b.is(t, `document.querySelector("main a[href='/account/second-factor/remove']")`) {
+		t.Errorf("the account does not say that the second factor is on%s", b.whatIsThere())
+	}
+	b.clean(t)
+	return codes
+}
+
+// elsewhere is another browser of the administrator, which is asked for a code.
+func (s *site) elsewhere(t *testing.T) *tab {
+	t.Helper()
+	if len(s.recovery) < 2 {
+		t.Fatal("there is no code to sign in with")
+	}
+	b := newTab(t, s.browser, s.home, true)
+	b.open(t, "/sign-in?next=/poolers")
+	b.fill(t, "email", adminEmail, "password", adminPassword)
+	b.untilAt(t, "/sign-in/code")
+	return b
+}
+
+func (s *site) recoveryCode(t *testing.T) {
+	b := s.elsewhere(t)
+	b.fill(t, "code", s.recovery[0])
+	b.untilAt(t, "/poolers")
+	b.clean(t)
+	b = s.elsewhere(t)
+	b.fill(t, "code", s.recovery[0])
+	b.until(t, answerLimit, `document.querySelector("main .wrong, main [role=alert]")`)
+	b.open(t, "/poolers")
+	b.untilAt(t, "/sign-in")
 }
 
 // orderByKeyboard gives an order to pgb1 with Tab, Enter and typing, from its page.
@@ -205,9 +297,33 @@ func (s *site) drainByKeyboard(t *testing.T) {
 	b.clean(t)
 }
 
-func (s *site) drainWithoutScript(t *testing.T) {
+// withoutScript is a tab of the administrator's browser in which no page's script runs.
+func (s *site) withoutScript(t *testing.T) *tab {
+	t.Helper()
 	b := newTab(t, s.browser, s.home, false)
 	command(t, b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	b.open(t, "/")
+	if b.is(t, `document.documentElement.dataset.stream || !document.querySelector("noscript a")`) {
+		t.Fatal("scripts run")
+	}
+	return b
+}
+
+// reloadUntil opens a page again and again until an expression is true of it, as people do without a script.
+func (b *tab) reloadUntil(t *testing.T, address, expression string) {
+	t.Helper()
+	for deadline := time.Now().Add(answerLimit); ; {
+		if b.open(t, address); b.is(t, expression) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s%s", answerLimit, expression, b.whatIsThere())
+		}
+	}
+}
+
+func (s *site) drainWithoutScript(t *testing.T) {
+	b := s.withoutScript(t)
 	order := func(verb, becomes string) {
 		b.open(t, "/poolers/pgb1")
 		b.click(t, `#orders a[href$="/`+verb+`"]`)
@@ -215,14 +331,7 @@ func (s *site) drainWithoutScript(t *testing.T) {
 		b.fill(t, "reason", "new kernel")
 		b.untilAt(t, "/poolers/pgb1")
 		b.until(t, answerLimit, `document.querySelector("main .notice:not(.lost)").innerText.startsWith("Done: `+verb+` pgb1")`)
-		for deadline := time.Now().Add(answerLimit); !b.is(t, `document.querySelector("#head .pill").innerText.trim() === "`+becomes+`"`); b.open(t, "/poolers/pgb1") {
-			if time.Now().After(deadline) {
-				t.Fatalf("pgb1 did not become %s%s", becomes, b.whatIsThere())
-			}
-		}
-	}
-	if b.is(t, `document.documentElement.dataset.stream === "live"`) {
-		t.Fatal("scripts run")
+		b.reloadUntil(t, "/poolers/pgb1", `document.querySelector("#head .pill").innerText.trim() === "`+becomes+`"`)
 	}
 	order("drain", "drained")
 	order("ready", "serves")
@@ -332,7 +441,7 @@ func (s *site) acknowledge(t *testing.T) {
 	b.size(t, 1280)
 	b.accessible(t, "with a dead pooler, light")
 	b.screenshot(t, "overview-dead-light-1280")
-	b.tabTo(t, "a Incident")
+	b.tabTo(t, "a Open the incident")
 	b.press(t, kb.Enter)
 	b.until(t, answerLimit, `location.pathname.startsWith("/incidents/") && document.readyState === "complete" && document.querySelector("#orders a")`)
 	s.incident = b.path(t)
@@ -361,6 +470,28 @@ func (s *site) acknowledge(t *testing.T) {
 	reader.clean(t)
 }
 
+func (s *site) acknowledgeWithoutScript(t *testing.T) {
+	b := s.withoutScript(t)
+	s.order(t, "kill", "pgb3", "pgbouncer")
+	defer s.mend()
+	row := `[...document.querySelectorAll("#open tr")].find((r) => r.innerText.includes("pgb3"))`
+	b.reloadUntil(t, "/incidents", row)
+	b.click(t, `#open a[href="`+b.text(t, row+`.querySelector("a").getAttribute("href")`)+`"]`)
+	b.until(t, answerLimit, `location.pathname.startsWith("/incidents/") && document.readyState === "complete"`)
+	at := b.path(t)
+	b.reloadUntil(t, at, `document.querySelector("#orders a")`) // when the monitor has written it down
+	b.click(t, `#orders a[href$="/acknowledge"]`)
+	b.untilAt(t, at+"/acknowledge")
+	b.fill(t, "reason", "I am at it")
+	b.untilAt(t, at)
+	said := b.text(t, `document.querySelector("main").innerText`)
+	if !strings.Contains(said, adminEmail) || !strings.Contains(said, "I am at it") || !strings.Contains(said, "pgb3") {
+		t.Errorf("the incident does not say who is at it, and why%s", b.whatIsThere())
+	}
+	b.reloadUntil(t, "/incidents", row+`.innerText.includes("`+adminEmail+`")`)
+	b.clean(t)
+}
+
 // writtenDown waits until the monitor's incident is in the database.
 func (s *site) writtenDown(t *testing.T) {
 	t.Helper()
@@ -378,78 +509,6 @@ func (s *site) writtenDown(t *testing.T) {
 			t.Fatal("the monitor has written no incident down")
 		}
 	}
-}
-
-// theme is one of the two that every page is looked at in.
-var themes = []string{"light", "dark"}
-
-// ofOneKind makes the addresses of pages that differ by host or row alike.
-var ofOneKind = regexp.MustCompile(`pgb[0-9]|haproxy[0-9]|[0-9a-f]{8}-[0-9a-f-]{27}|/[0-9]+$`)
-
-// pages are those that the navigation leads to, and one of each kind that those lead to.
-func (s *site) pages(t *testing.T) []string {
-	b := s.admin
-	b.open(t, "/")
-	list := ask[[]string](t, b, `[...document.querySelectorAll(".side nav a")].map((a) => a.getAttribute("href"))`)
-	if len(list) < 10 {
-		t.Errorf("the navigation has %q only", list)
-	}
-	kinds := map[string]bool{}
-	for _, path := range list {
-		kinds[path] = true
-	}
-	for i := 0; i < len(list); i++ { // it grows
-		b.open(t, list[i])
-		for _, path := range ask[[]string](t, b, `[...document.querySelectorAll("main a:not([download])")].filter((a) => a.origin === location.origin).map((a) => a.pathname)`) {
-			if kind := ofOneKind.ReplaceAllString(path, "*"); !kinds[kind] {
-				kinds[kind] = true
-				list = append(list, path)
-			}
-		}
-	}
-	b.takeFaults() // everyPage looks at each by itself
-	return list
-}
-
-func (s *site) everyPage(t *testing.T) {
-	anybody := newTab(t, s.browser, s.home, true)
-	for _, path := range []string{"/sign-in", "/sign-in/code", s.invite(t, "--role", "operator", "bob@example.org")} {
-		anybody.inspect(t, path)
-	}
-	s.seen = s.pages(t)
-	for _, path := range s.seen {
-		t.Run("page "+path, func(t *testing.T) { s.admin.inspect(t, path) })
-	}
-}
-
-// inspect looks at a page at every width and in both themes.
-func (b *tab) inspect(t *testing.T, path string) {
-	name := cmp.Or(strings.ReplaceAll(strings.Trim(path, "/"), "/", "-"), "overview")
-	if first, _, ok := strings.Cut(name, "-"); ok && first == "invitation" { // no secrets in names
-		name = first
-	}
-	name = ofOneKind.ReplaceAllString(name, "one")
-	for _, theme := range themes {
-		b.theme(t, theme)
-		b.size(t, 1280)
-		if status := b.open(t, path); status != http.StatusOK {
-			b.takeFaults()
-			t.Errorf("%s answers %d", path, status)
-			return
-		}
-		b.accessible(t, theme+" at 1280 px")
-		b.screenshot(t, name+"-"+theme+"-1280")
-		b.fits(t, 360)
-		b.screenshot(t, name+"-"+theme+"-360")
-		if theme == themes[0] { // the other has the same sizes
-			b.accessible(t, "at 360 px")
-			b.fits(t, 1024)
-			b.fits(t, 2560)
-		}
-		b.clean(t)
-	}
-	b.theme(t, "light")
-	b.size(t, 1280)
 }
 
 func (s *site) viewerOnly(t *testing.T) {
@@ -479,14 +538,8 @@ func (s *site) viewerOnly(t *testing.T) {
 }
 
 func (s *site) revoked(t *testing.T) {
-	if len(s.recovery) == 0 {
-		t.Fatal("there is no code to sign in with")
-	}
-	b := newTab(t, s.browser, s.home, true)
-	b.open(t, "/sign-in?next=/poolers")
-	b.fill(t, "email", adminEmail, "password", adminPassword)
-	b.untilAt(t, "/sign-in/code")
-	b.fill(t, "code", s.recovery[0])
+	b := s.elsewhere(t)
+	b.fill(t, "code", s.recovery[1])
 	b.untilAt(t, "/poolers")
 	b.until(t, answerLimit, `document.documentElement.dataset.stream === "live"`)
 	var there struct{ Viewer struct{ Session string } }

@@ -34,6 +34,8 @@ var uPlot=function(){"use strict";const l="u-off",e="u-label",t="width",n="heigh
     whole: [...Array(12).keys()].flatMap((n) => [1, 2, 5].map((d) => d * 10 ** n)),
     bytes: [...Array(50).keys()].map((n) => 2 ** n),
   };
+  // At the pointer there is room for all digits, as in the page's own numbers.
+  const exact = (format) => (format === "count" || format === "whole" ? (v) => v.toLocaleString("en-US", { maximumFractionDigits: v < 9.95 ? 1 : 0 }) : formats[format] ?? count);
   const font = "12px system-ui, sans-serif";
 
   const at = (t, zone) => uPlot.tzDate(new Date(t * 1000), zone);
@@ -141,7 +143,7 @@ var uPlot=function(){"use strict";const l="u-off",e="u-label",t="width",n="heigh
 
   // The numbers and the marks at the pointer; without one, the last numbers, as the page came with them.
   const read = (el, says) => (u) => {
-    const data = el._data, write = formats[data.format] ?? formats.count, here = u.cursor.left >= 0 ? u.cursor.idx : null;
+    const data = el._data, write = exact(data.format), here = u.cursor.left >= 0 ? u.cursor.idx : null;
     const set = (place, text) => {
       if (!place) return;
       place._last ??= place.textContent;
@@ -171,7 +173,7 @@ var uPlot=function(){"use strict";const l="u-off",e="u-label",t="width",n="heigh
     if (!text) return;
     el._plot?.destroy();
     el._plot = null;
-    if (!el.clientWidth) return; // what is folded is drawn when it is opened
+    if (el.closest("details:not([open])")) return; // it is drawn when it is opened
     el._text = text;
     const data = el._data = JSON.parse(text);
     const write = formats[data.format] ?? formats.count;
@@ -226,11 +228,11 @@ var uPlot=function(){"use strict";const l="u-off",e="u-label",t="width",n="heigh
   const all = () => [...document.querySelectorAll(".plot")];
   all().forEach(draw);
   for (const el of all()) {
-    new ResizeObserver(() => {
-      if (!el._plot) draw(el);
-      else if (el.clientWidth) el._plot.setSize({ width: el.clientWidth, height: 200 });
-    }).observe(el);
+    new ResizeObserver(() => el.clientWidth && el._plot?.setSize({ width: el.clientWidth, height: 200 })).observe(el);
   }
+  addEventListener("toggle", (e) => {
+    for (const el of e.target.querySelectorAll?.(".plot") ?? []) if (!el._plot) draw(el);
+  }, true);
   new MutationObserver((list) => {
     const charts = list.map((m) => m.target).filter((e) => !e.closest(".plot")).map((e) => e.closest(".chart"));
     for (const chart of new Set(charts)) if (chart?.querySelector(".plot")) follow(chart.querySelector(".plot"));
@@ -238,6 +240,6 @@ var uPlot=function(){"use strict";const l="u-off",e="u-label",t="width",n="heigh
   // Colours are drawn, not styled: another theme draws anew.
   const anew = () => { tokens = {}; all().forEach(draw); };
   new MutationObserver(anew).observe(root, { attributeFilter: ["data-theme"] });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", anew);
+  for (const query of ["(prefers-color-scheme: dark)", "print"]) matchMedia(query).addEventListener("change", anew);
 })();
 ;
