@@ -3,6 +3,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -31,7 +32,7 @@ type Deps struct {
 	Health    *Health
 	Ready     func() Readiness
 	Monitor   string       // http://host:port of the monitor's /healthz
-	Client    *http.Client // that asks it
+	Client    *http.Client // that asks it; nil is http.DefaultClient
 	Public    *url.URL     // where people find the console
 	Origins   []string     // scheme://host[:port] from which browsers may use /graphql, besides Public's
 	Stats     *url.URL     // HAProxy's statistics page; nil: not known to be reachable for people
@@ -70,6 +71,7 @@ type (
 func New(d Deps) (*Web, error) {
 	w := &Web{Deps: d, Errors: Errors{Log: d.Log}, mux: http.NewServeMux(), streams: newStreams(), seen: newRequests(d.Metrics)}
 	w.Errors.Page = w.errorPage
+	w.Client = cmp.Or(d.Client, http.DefaultClient)
 	w.routes()
 	return w, nil
 }

@@ -84,7 +84,7 @@ func newSite(t *testing.T, api http.HandlerFunc) *site {
 	inv := inventory.Default()
 	s.Web, err = New(Deps{API: counted, Fleet: fleet.NewHub(fleet.First(inv)), Inventory: inv, Sessions: m, Ready: func() Readiness { return Readiness{Status: "ready"} },
 		Public: &url.URL{Scheme: "https", Host: "weir.example.org"}, Origins: []string{"https://app.example.org"},
-		Version: "test", Metrics: prometheus.NewRegistry(), Log: log, Monitor: "http://127.0.0.1:1", Client: http.DefaultClient})
+		Version: "test", Metrics: prometheus.NewRegistry(), Log: log, Monitor: "http://127.0.0.1:1"})
 	if err != nil {
 		t.Fatal(err)
 	}
