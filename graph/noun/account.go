@@ -12,6 +12,7 @@ import (
 type Viewer struct {
 	runbook.Actor
 	Email      string   // of a person, "" for a token
+	Person     string   // their name
 	Session    int64    // the session's number, 0 for a token
 	Operations []string // the root fields a token is pinned to; nil: all that the role allows
 }

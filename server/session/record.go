@@ -43,7 +43,7 @@ func (r record) expires(seen time.Time) time.Time {
 }
 
 func (r record) viewer(from netip.Addr) *Viewer {
-	return &Viewer{Actor: actor(r.user, from), Email: r.user.Email, Session: r.id}
+	return &Viewer{Actor: actor(r.user, from), Email: r.user.Email, Person: r.user.Name, Session: r.id}
 }
 
 func actor(u queries.User, from netip.Addr) runbook.Actor {

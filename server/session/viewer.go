@@ -17,6 +17,7 @@ import (
 type Viewer struct {
 	runbook.Actor
 	Email      string   // of a person, "" for a token
+	Person     string   // their name, as they gave it; "" for a token
 	Session    int64    // the session's number, 0 for a token
 	Operations []string // those a token is pinned to; nil: all that the role allows
 }

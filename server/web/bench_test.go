@@ -33,6 +33,7 @@ import (
 	"weir/graph"
 	"weir/graph/noun"
 	"weir/ops/fleet"
+	"weir/ops/incident"
 	"weir/ops/inventory"
 	"weir/ops/postgres"
 	"weir/ops/postgres/postgrestest"
@@ -222,7 +223,8 @@ func (c *console) remember() {
 func (c *console) frame() {
 	s, _ := c.hub.Now()
 	now := time.Now()
-	c.Web.live.draw(s, now, c.Web.live.judge(s, now))
+	found, said := c.Web.live.judge(s, now)
+	c.Web.live.draw(s, now, found, said)
 }
 
 // live draws frames, of a chain whose parts are read in turn, until the benchmark ends.
@@ -609,7 +611,7 @@ func TestTheOverviewStaysBelow60KBHoweverTheChainIs(t *testing.T) {
 		for at := -trendSpan; at < 0; at += trendEvery {
 			w.live.trends.keep(c.Snapshot, chaintest.Noon.Add(at))
 		}
-		w.live.draw(c.Snapshot, chaintest.Noon, nil)
+		w.live.draw(c.Snapshot, chaintest.Noon, incident.Findings(c.Snapshot, c.Inventory, chaintest.Noon), nil)
 		w.live.now.Load().open = c.Open
 		a := w.ask(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
 		a.viewer, a.clock.Now = &session.Viewer{Actor: runbook.Actor{Kind: runbook.User, ID: 1, Name: "ada@example.org", Role: runbook.Administrator}}, chaintest.Noon

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -222,7 +223,7 @@ func (w *Web) show(rw http.ResponseWriter, a *asked, m made) {
 	frame := layout.Gate
 	if a.viewer != nil && !m.gate {
 		p.Now = a.now()
-		p.Viewer = &layout.Viewer{Name: a.viewer.Name, Role: layout.Role(a.viewer.Role)}
+		p.Viewer = &layout.Viewer{Name: cmp.Or(a.viewer.Person, a.viewer.Name), Email: a.viewer.Email, Role: layout.Role(a.viewer.Role)}
 		frame = layout.Frame
 	}
 	rw.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -73,7 +73,8 @@ type live struct {
 func newLive(f Fleet, inv *inventory.Inventory) *live {
 	l := &live{fleet: f, inv: inv, rules: incident.DefaultRules(func() string { return uuid.Must(uuid.NewV7()).String() })}
 	s, _ := f.Now()
-	l.draw(s, time.Now(), nil)
+	now := time.Now()
+	l.draw(s, now, incident.Findings(s, inv, now), nil)
 	return l
 }
 
@@ -84,10 +85,11 @@ func (l *live) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		s, changed := l.fleet.Now()
 		now := time.Now()
-		said = append(said, l.judge(s, now)...)
+		found, changes := l.judge(s, now)
+		said = append(said, changes...)
 		l.trends.keep(s, now)
 		if wait := now.Sub(drawn); wait >= frameEvery || len(said) > 0 && wait >= frameLeast {
-			l.draw(s, now, said)
+			l.draw(s, now, found, said)
 			drawn, said = now, nil
 		}
 		timer := time.NewTimer(frameLeast)
@@ -105,18 +107,19 @@ func (l *live) run(ctx context.Context) {
 	}
 }
 
-// judge takes the book one look further, and says what changed.
-func (l *live) judge(s *fleet.Snapshot, now time.Time) (said []string) {
-	book, changes := l.rules.Advance(l.book, incident.Holder(s), incident.Findings(s, l.inv, now), now)
+// judge takes the book one look further; said is what changed.
+func (l *live) judge(s *fleet.Snapshot, now time.Time) (found []incident.Finding, said []string) {
+	found = incident.Findings(s, l.inv, now)
+	book, changes := l.rules.Advance(l.book, incident.Holder(s), found, now)
 	l.book = book
 	for _, c := range changes {
 		said = append(said, c.Text)
 	}
-	return said
+	return found, said
 }
 
-func (l *live) draw(s *fleet.Snapshot, now time.Time, said []string) {
-	f := &frame{at: now, snapshot: s, findings: lasting(incident.Findings(s, l.inv, now)), said: said, next: make(chan struct{})}
+func (l *live) draw(s *fleet.Snapshot, now time.Time, found []incident.Finding, said []string) {
+	f := &frame{at: now, snapshot: s, findings: lasting(found), said: said, next: make(chan struct{})}
 	for _, i := range l.book.Incidents() {
 		if i.Open() {
 			f.open = append(f.open, i)
@@ -130,7 +133,7 @@ func (l *live) draw(s *fleet.Snapshot, now time.Time, said []string) {
 
 // lasting leaves out what was over before anybody looked: pages show what is, and the changes what was.
 func lasting(found []incident.Finding) []incident.Finding {
-	return slices.DeleteFunc(found, func(f incident.Finding) bool { return !f.Moment.IsZero() })
+	return slices.DeleteFunc(slices.Clone(found), func(f incident.Finding) bool { return !f.Moment.IsZero() })
 }
 
 // trends are the numbers of the last 15 minutes, from memory.
