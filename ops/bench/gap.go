@@ -122,6 +122,9 @@ func Start(ctx context.Context, cfg GapConfig) (*Gap, error) {
 	return g, nil
 }
 
+// Between is how far the attempts of all openers together lie apart.
+func (g *Gap) Between() time.Duration { return g.cfg.Every / time.Duration(g.cfg.Openers) }
+
 func (c GapConfig) withDefaults() GapConfig {
 	c.Openers = cmp.Or(max(c.Openers, 0), 8)
 	c.Every = cmp.Or(c.Every, 80*time.Millisecond)

@@ -271,7 +271,7 @@ func foldPooler(p Pooler, r Reading) Pooler {
 	if !before.Known() || r.Err != nil {
 		return p
 	}
-	was, is := total(before.Value.Stats), total(p.View.Value.Stats)
+	was, is := pgbouncer.Total(before.Value.Stats), pgbouncer.Total(p.View.Value.Stats)
 	if p.View.Value.Ended > before.Value.Ended || is.TotalQueryCount < was.TotalQueryCount || is.TotalReceived < was.TotalReceived {
 		p.Restarted, p.Rates = r.At, PoolerRates{}
 		p.Restarts = append(since(p.Restarts, r.At.Add(-flapMemory), func(t time.Time) time.Time { return t }), r.At)
@@ -279,24 +279,6 @@ func foldPooler(p Pooler, r Reading) Pooler {
 	}
 	p.Rates = poolerRates(was, is, p.View.Seen.Sub(before.Seen))
 	return p
-}
-
-// total sums the databases of one pooler. The console's own is left out: the polls are its clients.
-func total(stats []pgbouncer.Stat) pgbouncer.Stat {
-	var t pgbouncer.Stat
-	for _, s := range stats {
-		if s.Database == "pgbouncer" {
-			continue
-		}
-		t.TotalXactCount += s.TotalXactCount
-		t.TotalQueryCount += s.TotalQueryCount
-		t.TotalReceived += s.TotalReceived
-		t.TotalSent += s.TotalSent
-		t.TotalXactTime += s.TotalXactTime
-		t.TotalQueryTime += s.TotalQueryTime
-		t.TotalWaitTime += s.TotalWaitTime
-	}
-	return t
 }
 
 func poolerRates(was, is pgbouncer.Stat, over time.Duration) PoolerRates {

@@ -80,6 +80,7 @@ type script struct {
 	gap     *bench.Gap
 	results []bench.GapResult
 	crowd   *crowd
+	phase   float64 // of a measure: how far its fault lies between two attempts, 0 to 1
 	watch   *holderWatch
 
 	acted       time.Time // when the last order was given
@@ -332,6 +333,7 @@ func (s *script) measure(ctx context.Context, args []string) error {
 	}
 	verbs := s.lines()
 	for run := range n {
+		s.phase = float64(run) / float64(n)
 		ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 		err := s.runLines(ctx, string(body), verbs)
 		cancel()
@@ -400,7 +402,16 @@ func (s *script) doGap(ctx context.Context, args []string) error {
 			return err
 		}
 		s.gap = gap
-		return gap.WaitSuccesses(ctx, 30)
+		if err := gap.WaitSuccesses(ctx, 30); err != nil {
+			return err
+		}
+		// Otherwise every fault of a measure would come at the same moment between two attempts.
+		select {
+		case <-time.After(time.Duration(s.phase * float64(gap.Between()))):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	case "stop":
 		// What was broken shows in what comes after: some successes more before the measure ends.
 		if err := s.gap.WaitSuccesses(ctx, 50); err != nil {

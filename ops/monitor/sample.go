@@ -135,7 +135,7 @@ func (s *sampler) pooler(was, is *fleet.Pooler) {
 		return
 	}
 	over := is.View.Seen.Sub(was.View.Seen).Seconds()
-	old, sum := totals(was.View.Value.Stats), totals(is.View.Value.Stats)
+	old, sum := pgbouncer.Total(was.View.Value.Stats), pgbouncer.Total(is.View.Value.Stats)
 	xacts, asked := sum.TotalXactCount-old.TotalXactCount, sum.TotalQueryCount-old.TotalQueryCount
 	if over <= 0 || xacts < 0 || asked < 0 || is.Restarted.After(was.View.Seen) {
 		return
@@ -149,21 +149,6 @@ func (s *sampler) pooler(was, is *fleet.Pooler) {
 	if asked > 0 {
 		s.add(queryTime, is.Name, (sum.TotalQueryTime-old.TotalQueryTime).Seconds()/float64(asked))
 	}
-}
-
-// totals sums the databases of a pooler, the console's own left out: the polls are its clients.
-func totals(stats []pgbouncer.Stat) (sum pgbouncer.Stat) {
-	for _, s := range stats {
-		if s.Database == "pgbouncer" {
-			continue
-		}
-		sum.TotalXactCount += s.TotalXactCount
-		sum.TotalQueryCount += s.TotalQueryCount
-		sum.TotalXactTime += s.TotalXactTime
-		sum.TotalQueryTime += s.TotalQueryTime
-		sum.TotalWaitTime += s.TotalWaitTime
-	}
-	return sum
 }
 
 func (s *sampler) postgres(p *fleet.Postgres) {

@@ -53,6 +53,24 @@ type Stat struct {
 	TotalWaitTime              time.Duration // clients waiting for a server connection
 }
 
+// Total sums the databases of one pooler. The console's own is left out: the polls are its clients.
+func Total(stats []Stat) Stat {
+	var t Stat
+	for _, s := range stats {
+		if s.Database == "pgbouncer" {
+			continue
+		}
+		t.TotalXactCount += s.TotalXactCount
+		t.TotalQueryCount += s.TotalQueryCount
+		t.TotalReceived += s.TotalReceived
+		t.TotalSent += s.TotalSent
+		t.TotalXactTime += s.TotalXactTime
+		t.TotalQueryTime += s.TotalQueryTime
+		t.TotalWaitTime += s.TotalWaitTime
+	}
+	return t
+}
+
 // Database is one row of SHOW DATABASES. Those that "*" stands for appear with their first client.
 type Database struct {
 	Name, Host               string
