@@ -196,6 +196,12 @@ func TestAHostsConfigurationIsShownWithoutItsSecrets(t *testing.T) {
 	s := newServer(t, func(d *graph.Deps) {
 		d.Statistics = statistics(t, db)
 		d.Pools = map[string]graph.Pools{"pgb1": lists{config: []pgbouncer.Setting{{Key: "pool_mode", Value: "session", Default: "session"}}}}
+		d.Reports = map[string]func(context.Context) ([]noun.Setting, error){
+			"haproxy1": func(context.Context) ([]noun.Setting, error) {
+				return []noun.Setting{{Key: "checksum of haproxy.cfg", Value: "sha256:00"}}, nil
+			},
+			"haproxy2": func(context.Context) ([]noun.Setting, error) { return nil, errors.New("dial tcp 192.168.1.12:8404") },
+		}
 	})
 	s.as(&operator)
 	for _, host := range db.Inv.Hosts() {
@@ -207,10 +213,13 @@ func TestAHostsConfigurationIsShownWithoutItsSecrets(t *testing.T) {
 			t.Errorf("%s has no files", host.Name)
 		}
 	}
-	for host, want := range map[string]string{"haproxy1": "server pgb1", "pgb1": `{"key":"pool_mode","value":"session"`, db.Inv.Postgres.Name: `{"key":"max_connections","value":"`} {
+	for host, want := range map[string]string{"haproxy1": `{"key":"checksum of haproxy.cfg","value":"sha256:00"`, "haproxy2": "server pgb1", "pgb1": `{"key":"pool_mode","value":"session"`, db.Inv.Postgres.Name: `{"key":"max_connections","value":"`} {
 		if a := s.ask(`query($h: String!) { config(host: $h) { files { body } running { key value } } }`, map[string]any{"h": host}); !strings.Contains(a.raw, want) {
 			t.Errorf("%s says nothing of %s", host, want)
 		}
+	}
+	if a := s.ask(`{ config(host: "haproxy2") { runningUnknown } }`); a.at("config", "runningUnknown") != "haproxy2 does not answer." {
+		t.Error(a.raw)
 	}
 	if a := s.ask(`{ config(host: "nobody") { host } }`); a.code() != "" || a.at("config") != nil {
 		t.Error(a.raw)

@@ -63,6 +63,13 @@ func (g *Graph) running(ctx context.Context, host string) ([]noun.Setting, error
 		settings, err := g.Statistics.Settings(ctx)
 		return settings, database(err)
 	}
+	if report, ok := g.Reports[host]; ok {
+		settings, err := report(ctx)
+		if err != nil {
+			return nil, fault.Wrap(fault.Unavailable, err, "%s does not answer.", host)
+		}
+		return settings, nil
+	}
 	pools, ok := g.Pools[host]
 	if !ok {
 		return nil, fault.Errorf(fault.Unavailable, "What runs there does not tell its settings.")

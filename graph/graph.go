@@ -75,11 +75,13 @@ type Deps struct {
 	// Statistics is what PostgreSQL says of itself, Pools what each pooler lists.
 	Statistics Statistics
 	Pools      map[string]Pools
-	Edge       Edge // nil: HAProxy's session tables cannot be read
-	Incidents  Incidents
-	Origins    []string // hosts from which browsers may open a WebSocket, besides the server's own
-	Now        func() time.Time
-	Log        *slog.Logger
+	// Reports are what the programs of other hosts say they run with, by host: the checksums of their files.
+	Reports   map[string]func(ctx context.Context) ([]noun.Setting, error)
+	Edge      Edge // nil: HAProxy's session tables cannot be read
+	Incidents Incidents
+	Origins   []string // hosts from which browsers may open a WebSocket, besides the server's own
+	Now       func() time.Time
+	Log       *slog.Logger
 }
 
 // Graph is every resolver. It may be used by several goroutines.

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -26,7 +28,9 @@ import (
 	"weir/graph/noun"
 	"weir/ops/fleet"
 	"weir/ops/haproxy"
+	"weir/ops/inventory"
 	"weir/ops/pgbouncer"
+	"weir/ops/render"
 	"weir/ops/runbook"
 	"weir/queries"
 	"weir/server/session"
@@ -176,12 +180,54 @@ func (s *server) newRunbook() (*runbook.Runbook, error) {
 		Journal: audit{s.pool}, Spool: spool, NewID: newID}), nil
 }
 
+// reports ask the programs that have no list of settings which files they run with.
+func (s *server) reports() map[string]func(context.Context) ([]noun.Setting, error) {
+	inv := s.settings.inventory
+	of := func(path, sum string) noun.Setting { return noun.Setting{Key: "checksum of " + path, Value: sum} }
+	out := map[string]func(context.Context) ([]noun.Setting, error){}
+	for name, c := range s.parts.Nodes {
+		out[name] = func(ctx context.Context) (list []noun.Setting, err error) {
+			running, err := c.Configuration(ctx)
+			for _, r := range running {
+				list = append(list, of(r.Path, r.Checksum))
+			}
+			return list, err
+		}
+	}
+	out[inv.Monitor.Name] = func(ctx context.Context) ([]noun.Setting, error) {
+		sum, err := s.monitorsInventory(ctx)
+		if err != nil || sum == "" { // one of before it said so
+			return nil, err
+		}
+		return []noun.Setting{of(render.InventoryFile, sum)}, nil
+	}
+	out[inv.Console.Name] = func(context.Context) ([]noun.Setting, error) {
+		return []noun.Setting{of(render.InventoryFile, inventory.Checksum(inv.YAML()))}, nil
+	}
+	return out
+}
+
+// monitorsInventory is the checksum of the inventory that the monitor runs with.
+func (s *server) monitorsInventory(ctx context.Context) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.monitorURL()+"/healthz", nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := s.client().Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	var h struct{ Inventory string }
+	return h.Inventory, json.NewDecoder(io.LimitReader(resp.Body, 1<<16)).Decode(&h)
+}
+
 func (s *server) openWeb() (err error) {
 	pools := map[string]graph.Pools{}
 	for name, c := range s.parts.Poolers {
 		pools[name] = c
 	}
-	api := graph.New(graph.Deps{Inventory: s.settings.inventory, Files: s.settings.files, Fleet: s.hub, DB: s.pool, Runbook: s.runbook,
+	api := graph.New(graph.Deps{Reports: s.reports(), Inventory: s.settings.inventory, Files: s.settings.files, Fleet: s.hub, DB: s.pool, Runbook: s.runbook,
 		Accounts: s.accounts(), Viewer: viewer, Check: s.sessions.Check, Statistics: graph.Monitor{DB: s.look}, Pools: pools,
 		Edge: haproxy.NewEdge(s.settings.inventory, s.processes(), s.dial), Incidents: s.watch, Origins: hosts(s.settings), Now: time.Now, Log: s.log})
 	registry := prometheus.NewRegistry()

@@ -118,6 +118,32 @@ func (c *Client) rows(ctx context.Context, n int) ([]Row, error) {
 	return rows, nil
 }
 
+// Running is a configuration file that a process of the node has loaded.
+type Running struct {
+	Path     string // on the node
+	Checksum string // that stands in the file as it was rendered
+}
+
+// Configuration asks every HAProxy process of the node which rendering it runs with. keepalived's is
+// among them while it is alive.
+func (c *Client) Configuration(ctx context.Context) ([]Running, error) {
+	var out []Running
+	for n := 1; n <= len(c.bases); n++ {
+		body, err := c.get(ctx, n, "/configuration")
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(string(body)) {
+			path, sum, ok := strings.Cut(strings.TrimSpace(line), " ")
+			if !ok {
+				return nil, fmt.Errorf("read /configuration of %s: %q is no path and checksum", c.process(n), line)
+			}
+			out = append(out, Running{path, sum})
+		}
+	}
+	return out, nil
+}
+
 func (c *Client) process(n int) string { return "haproxy" + suffix(n) + " on " + c.node.Name }
 
 func (c *Client) get(ctx context.Context, n int, path string) ([]byte, error) {

@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -411,11 +413,42 @@ func TestANodeOfTwoProcesses(t *testing.T) {
 		}
 	})
 
+	t.Run("says which configurations are loaded, keepalived's while it is alive", func(t *testing.T) {
+		own := func() (list []Running) {
+			files, err := Render(m.inv, m.node, inventory.Secrets{}, 20000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range files[:2] {
+				list = append(list, Running{f.Path, regexp.MustCompile("sha256:[0-9a-f]{16}").FindString(string(f.Body))})
+			}
+			return list
+		}()
+		if got, err := c.Configuration(ctx); err != nil || !slices.Equal(got, own) {
+			t.Errorf("before keepalived said: %v, %v, want %v", got, err, own)
+		}
+		for _, word := range []string{"sha256:00aa11bb22cc33dd", "sha256:00aa11bb22cc33dd-and-more", ""} {
+			if code, _, err := m.get(ctx, 1, "/ready?vrrp=MASTER&loaded="+word); code != 200 || err != nil {
+				t.Fatalf("/ready: %d, %v", code, err)
+			}
+		}
+		if _, err := c.get(ctx, 1, "/ready?vrrp=MASTER&loaded=sha256:1111111111111111"); err != nil {
+			t.Fatal(err)
+		}
+		want := slices.Insert(slices.Clone(own), 1, Running{"/etc/keepalived/keepalived.conf", "sha256:00aa11bb22cc33dd"})
+		if got, err := c.Configuration(ctx); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%v, %v, want %v", got, err, want)
+		}
+	})
+
 	t.Run("forgets a keepalived that calls no more", func(t *testing.T) {
 		m.eventually(t, "keepalived reads as dead", func(ctx context.Context) bool {
 			s, err := c.Node(ctx)
 			return err == nil && !s.Keepalived && s.VRRP == "MASTER"
 		})
+		if got, err := c.Configuration(ctx); err != nil || len(got) != 2 {
+			t.Errorf("its configuration counts as loaded: %v, %v", got, err)
+		}
 	})
 
 	t.Run("keeps the VIP on hold while the peer cannot take it, and gives it up when it can", func(t *testing.T) {

@@ -48,6 +48,8 @@ type page struct {
 	Secrets       inventory.Secrets
 	StatsUser     string
 	Files         int
+	Path          string // of its file
+	Checksum      string
 	Number        int // of this process, from 1
 	Instances     int
 	First         bool
@@ -84,7 +86,14 @@ func Render(inv *inventory.Inventory, node inventory.Node, s inventory.Secrets, 
 	n := Instances(inv, files)
 	var out []inventory.File
 	for i := 1; i <= n; i++ {
-		body, err := execute("haproxy.cfg.tmpl", newPage(inv, node, s, files, i, n))
+		// Without secrets, so that who has others, or none, comes to the same sum.
+		bare, err := execute("haproxy.cfg.tmpl", newPage(inv, node, inventory.Secrets{}, files, i, n))
+		if err != nil {
+			return nil, fmt.Errorf("render haproxy of %s: %w", node.Name, err)
+		}
+		p := newPage(inv, node, s, files, i, n)
+		p.Checksum = inventory.Checksum(append(bare, lostPooler...))
+		body, err := execute("haproxy.cfg.tmpl", p)
 		if err != nil {
 			return nil, fmt.Errorf("render haproxy of %s: %w", node.Name, err)
 		}
@@ -125,7 +134,7 @@ func newPage(inv *inventory.Inventory, node inventory.Node, s inventory.Secrets,
 	blind := inv.HAProxy.CheckInterval.Duration + time.Duration(inv.HAProxy.Fall)*fastInterval + 2*hereInterval
 	fall := int((blind + hereInterval - 1) / hereInterval)
 	return page{
-		Inv: inv, Node: node, Peer: inv.HAProxy.Peer(node.Name), Secrets: s, StatsUser: StatsUser,
+		Inv: inv, Node: node, Peer: inv.HAProxy.Peer(node.Name), Secrets: s, StatsUser: StatsUser, Path: configPath(number),
 		Files: files, Number: number, Instances: instances, First: number == 1,
 		Socket: "/run/haproxy/admin" + suffix(number) + ".sock", StatsPort: StatsPort(inv, number), StatsConns: statsConns,
 		SessionPort: SessionPort(inv, number), SessionSocket: "weir-sessions" + suffix(number), SessionQuestion: hex.EncodeToString([]byte(sessionQuestion)),

@@ -36,6 +36,7 @@ const topPriority = 254
 type page struct {
 	Inv         *inventory.Inventory
 	Node, Peer  inventory.Node
+	Checksum    string // of keepalived.conf without it
 	Priority    int
 	Advert      string // seconds
 	StateFile   string
@@ -65,6 +66,12 @@ func Render(inv *inventory.Inventory, node inventory.Node, s inventory.Secrets, 
 	for i := range instances {
 		p.Ports = append(p.Ports, inv.HAProxy.StatsPort+i)
 	}
+	// The check script gets it as an argument of the configuration: it names the one that is loaded, not the one on disk.
+	var bare bytes.Buffer
+	if err := templates.ExecuteTemplate(&bare, "keepalived.conf.tmpl", p); err != nil {
+		return nil, fmt.Errorf("render keepalived of %s: %w", node.Name, err)
+	}
+	p.Checksum = inventory.Checksum(bare.Bytes())
 	files := []struct {
 		template string
 		inventory.File

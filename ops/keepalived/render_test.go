@@ -216,10 +216,10 @@ func TestTheCheckAsksEveryProcessAndTellsTheState(t *testing.T) {
 		t.Errorf("exit %d before the first notify", code)
 	}
 	h.exits(t, h.notify, "INSTANCE", "vip", "BACKUP", "254")
-	if code := h.exits(t, h.check, "ready"); code != 0 {
+	if code := h.exits(t, h.check, "ready", "sha256:0123456789abcdef"); code != 0 {
 		t.Errorf("exit %d with both processes ready", code)
 	}
-	if got, want := h.log(), "1 GET /ready?vrrp=BACKUP; 2 GET /ready?vrrp=BACKUP"; got != want {
+	if got, want := h.log(), "1 GET /ready?vrrp=BACKUP&loaded=sha256:0123456789abcdef; 2 GET /ready?vrrp=BACKUP&loaded=sha256:0123456789abcdef"; got != want {
 		t.Errorf("asked %q, want %q", got, want)
 	}
 	for process := 1; process <= 2; process++ {

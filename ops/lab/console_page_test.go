@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"weir/ops/inventory"
 )
 
 // themes that every page is looked at in.
@@ -165,6 +167,21 @@ func (b *tab) look(t *testing.T, name string) {
 	}
 	b.theme(t, themes[0])
 	b.clean(t)
+}
+
+// asRendered reads the page that asks every program what it has loaded.
+func (s *site) asRendered(t *testing.T) {
+	s.admin.open(t, "/configuration")
+	hosts := ask[map[string]string](t, s.admin, `Object.fromEntries([...document.querySelectorAll("main tr")].filter((r) => r.querySelector("[data-label=Runs]")).map((r) => [r.querySelector("a").textContent, r.querySelector("[data-label=Runs]").textContent.trim()]))`)
+	if len(hosts) != len(inventory.Default().Hosts()) {
+		t.Errorf("of the hosts there are %v only", hosts)
+	}
+	for host, said := range hosts {
+		if said != "as rendered" {
+			t.Errorf("%s: %s", host, said)
+		}
+	}
+	s.admin.clean(t)
 }
 
 // A4 is 210 mm wide; browsers leave a centimetre on either side unless told otherwise.

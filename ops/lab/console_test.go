@@ -61,6 +61,7 @@ func TestConsole(t *testing.T) {
 		{"an incident is acknowledged by keyboard alone", (*site).acknowledge},
 		{"an incident is acknowledged without a script", (*site).acknowledgeWithoutScript},
 		{"a viewer sees no order and may give none", (*site).viewerOnly},
+		{"every host of the lab runs what is rendered for it", (*site).asRendered},
 		{"what forms make is shown once, fits, and is accessible", (*site).byButton},
 		{"every page fits, has no fault, and is accessible in both themes", (*site).everyPage},
 		{"pages can be printed", (*site).onPaper},

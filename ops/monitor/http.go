@@ -24,6 +24,7 @@ type health struct {
 	EvaluationAge     float64        `json:"evaluation_age_seconds"`
 	Starting          bool           `json:"starting"` // it waits for the chain to be whole, for some seconds, before it judges
 	Version           string         `json:"version"`
+	Inventory         string         `json:"inventory"`             // checksum of the one that it runs with
 	Pending           map[string]int `json:"notifications_pending"` // by channel: slack, webhook
 	SpoolRows         int64          `json:"spool_rows"`            // incidents, events and notifications PostgreSQL has not got yet
 	SpoolSamples      int64          `json:"spool_samples"`         // times of 10 s
@@ -33,7 +34,7 @@ type health struct {
 
 func (c collector) health(now time.Time) health {
 	seen := c.seen()
-	h := health{Status: "stale", Version: version, Starting: seen.Starting, Pending: c.pending(), EvaluationAge: now.Sub(seen.At).Seconds(),
+	h := health{Status: "stale", Version: version, Inventory: c.inventory, Starting: seen.Starting, Pending: c.pending(), EvaluationAge: now.Sub(seen.At).Seconds(),
 		SpoolRows: c.journal.rows.Load(), SpoolSamples: c.journal.samples.Load(), SetAside: c.journal.aside.Load()}
 	if now.Sub(seen.At) <= freshFor {
 		h.Status = "ok"

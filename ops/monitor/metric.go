@@ -186,6 +186,8 @@ type collector struct {
 	seen    func() *sight
 	journal *journal
 	pending func() map[string]int
+
+	inventory string // its checksum
 }
 
 // Describe is empty: what there is depends on who answers. prometheus.Collector calls that unchecked.

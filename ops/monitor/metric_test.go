@@ -16,7 +16,7 @@ import (
 )
 
 func newCollector(t *testing.T, hub *fleet.Hub, seen *sight) collector {
-	return collector{hub: hub, seen: func() *sight { return seen }, journal: newJournal(t), pending: func() map[string]int { return map[string]int{"slack": 2} }}
+	return collector{hub: hub, seen: func() *sight { return seen }, journal: newJournal(t), pending: func() map[string]int { return map[string]int{"slack": 2} }, inventory: "sha256:00"}
 }
 
 func get(t *testing.T, c collector, path string) (int, string) {
@@ -120,7 +120,7 @@ func TestHealthIsHowOldTheLastLookIs(t *testing.T) {
 		code, body := get(t, c, "/healthz")
 		var h health
 		try(t, json.Unmarshal([]byte(body), &h))
-		if code != test.code || h.EvaluationAge < test.age.Seconds() || h.Pending["slack"] != 2 {
+		if code != test.code || h.EvaluationAge < test.age.Seconds() || h.Pending["slack"] != 2 || h.Inventory != "sha256:00" {
 			t.Errorf("%s: HTTP %d %+v", test.sentence, code, h)
 		}
 	}

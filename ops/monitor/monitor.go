@@ -16,6 +16,7 @@ import (
 
 	"weir/ops/fleet"
 	"weir/ops/incident"
+	"weir/ops/inventory"
 	"weir/ops/pgbouncer"
 	"weir/ops/runbook"
 	"weir/ops/slack"
@@ -152,7 +153,7 @@ func (m *monitor) pending() map[string]int {
 func (m *monitor) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	c := collector{hub: m.hub, seen: m.watch.seen.Load, journal: m.journal, pending: m.pending}
+	c := collector{hub: m.hub, seen: m.watch.seen.Load, journal: m.journal, pending: m.pending, inventory: inventory.Checksum(m.settings.inventory.YAML())}
 	server := &http.Server{Handler: c.handler(), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelWarn)}
 	var wg sync.WaitGroup
 	wg.Go(func() {

@@ -15,8 +15,10 @@ import (
 const Programs = "/usr/local/lib/weir"
 
 const (
-	configDir  = "/etc/weir"
-	secretsDir = configDir + "/secrets"
+	configDir = "/etc/weir"
+	// InventoryFile is where the monitor and the server find the inventory.
+	InventoryFile = configDir + "/inventory.yaml"
+	secretsDir    = configDir + "/secrets"
 )
 
 // MonitorSecrets are what the monitor reads with: every console and page, the database, and the
@@ -31,13 +33,13 @@ var monitorUnit []byte
 func monitor(inv *inventory.Inventory, s inventory.Secrets, files int, env map[string]string) Host {
 	h := Host{Node: inventory.Node{Name: inv.Monitor.Name, Address: inv.Monitor.Address}}
 	settings := map[string]string{
-		inventory.Env: configDir + "/inventory.yaml", "WEIR_SECRETS": secretsDir,
+		inventory.Env: InventoryFile, "WEIR_SECRETS": secretsDir,
 		"WEIR_STATE":             "/var/lib/weir/monitor",
 		"WEIR_HAPROXY_PROCESSES": fmt.Sprint(haproxy.Instances(inv, files)),
 	}
 	maps.Copy(settings, env)
 	h.Files = append(h.Files,
-		inventory.File{Path: configDir + "/inventory.yaml", Mode: 0o644, Body: inv.YAML()},
+		inventory.File{Path: InventoryFile, Mode: 0o644, Body: inv.YAML()},
 		inventory.File{Path: configDir + "/monitor.env", Mode: 0o600, Body: envFile(settings)},
 		inventory.File{Path: "/etc/systemd/system/weir-monitor.service", Mode: 0o644, Body: monitorUnit})
 	for _, name := range MonitorSecrets {
@@ -63,13 +65,13 @@ var serverUnit []byte
 func console(inv *inventory.Inventory, s inventory.Secrets, files int, env map[string]string) Host {
 	h := Host{Node: inventory.Node{Name: inv.Console.Name, Address: inv.Console.Address}}
 	settings := map[string]string{
-		inventory.Env: configDir + "/inventory.yaml", "WEIR_SECRETS": secretsDir,
+		inventory.Env: InventoryFile, "WEIR_SECRETS": secretsDir,
 		"WEIR_STATE":     "/var/lib/weir/server",
 		"WEIR_MAX_FILES": fmt.Sprint(files),
 	}
 	maps.Copy(settings, env)
 	h.Files = append(h.Files,
-		inventory.File{Path: configDir + "/inventory.yaml", Mode: 0o644, Body: inv.YAML()},
+		inventory.File{Path: InventoryFile, Mode: 0o644, Body: inv.YAML()},
 		inventory.File{Path: ConsoleEnv, Mode: 0o600, Body: envFile(settings)},
 		inventory.File{Path: "/etc/systemd/system/weir-server.service", Mode: 0o644, Body: serverUnit})
 	for _, name := range ConsoleSecrets {

@@ -27,7 +27,7 @@ func (w *Web) configuration(a *asked) (made, error) {
 	return made{title: "Configuration", section: layout.Configuration, content: config.List(m)}, nil
 }
 
-// configChecks asks all hosts that report their settings at once: one that does not answer keeps the page
+// configChecks asks all hosts at once: one that does not answer keeps the page
 // no longer than itself.
 func (w *Web) configChecks(a *asked, hosts []config.Host) map[string]config.Check {
 	ctx, cancel := a.limited()
@@ -35,15 +35,13 @@ func (w *Web) configChecks(a *asked, hosts []config.Host) map[string]config.Chec
 	found := make([]config.Check, len(hosts))
 	var all sync.WaitGroup
 	for i, h := range hosts {
-		if h.Tells {
-			all.Go(func() {
-				m := config.Model{Host: h}
-				if err := w.configOf(ctx, &m); err != nil {
-					m.RunningUnknown = fault.MessageOf(err)
-				}
-				found[i] = m.Compared()
-			})
-		}
+		all.Go(func() {
+			m := config.Model{Host: h}
+			if err := w.configOf(ctx, &m); err != nil {
+				m.RunningUnknown = fault.MessageOf(err)
+			}
+			found[i] = m.Compared()
+		})
 	}
 	all.Wait()
 	out := map[string]config.Check{}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,14 +55,14 @@ func (m Model) Compared() Check {
 // mark is a check in a word or two.
 func (m ListModel) mark(h Host) (ui.State, string) {
 	switch c, asked := m.Checks[h.Name]; {
-	case !h.Tells:
-		return ui.Unknown, "not reported"
 	case !asked:
 		return ui.Unknown, "not asked"
 	case c.Why != "":
 		return ui.Unknown, "does not answer"
 	case c.Differ > 0:
 		return ui.Warning, ui.Counted(c.Differ, "setting") + " " + differs(c.Differ)
+	case c.Untold > 0:
+		return ui.Unknown, ui.Counted(c.Untold, "setting") + " not reported"
 	}
 	return ui.OK, "as rendered"
 }
@@ -83,20 +84,19 @@ func (m ListModel) sorted() []Host {
 // Host is one of the inventory.
 type Host struct {
 	Name, What, Address string
-	Tells               bool // its program reports the settings that it runs with
 }
 
 // Hosts are all that have files, in the order of the chain.
 func Hosts(inv *inventory.Inventory) []Host {
 	var out []Host
 	for _, n := range inv.HAProxy.Nodes {
-		out = append(out, Host{n.Name, "HAProxy and keepalived", n.Address.String(), false})
+		out = append(out, Host{n.Name, "HAProxy and keepalived", n.Address.String()})
 	}
 	for _, n := range inv.PgBouncer.Poolers {
-		out = append(out, Host{n.Name, "PgBouncer", n.Address.String(), true})
+		out = append(out, Host{n.Name, "PgBouncer", n.Address.String()})
 	}
-	return append(out, Host{inv.Postgres.Name, "PostgreSQL", inv.Postgres.Address.String(), true},
-		Host{inv.Monitor.Name, "Weir's monitor", inv.Monitor.Address.String(), false}, Host{inv.Console.Name, "Weir's console", inv.Console.Address.String(), false})
+	return append(out, Host{inv.Postgres.Name, "PostgreSQL", inv.Postgres.Address.String()},
+		Host{inv.Monitor.Name, "Weir's monitor", inv.Monitor.Address.String()}, Host{inv.Console.Name, "Weir's console", inv.Console.Address.String()})
 }
 
 // URL of a host's page.
@@ -230,11 +230,15 @@ func rank(l Line) int {
 	return 0
 }
 
-// settings are those of postgresql.conf and of the section [pgbouncer] of pgbouncer.ini, in order.
+// settings are those of postgresql.conf and of the section [pgbouncer] of pgbouncer.ini, in order, and of
+// other files the checksums that their programs report.
 // Of one that stands twice the last counts.
 func settings(files []File) (out []Setting) {
 	for _, f := range files {
 		name, section := path.Base(f.Path), ""
+		if sum := checksum(name, f.Body); sum != "" {
+			out = append(out, Setting{Key: "checksum of " + f.Path, Value: sum})
+		}
 		if name != "postgresql.conf" && name != "pgbouncer.ini" {
 			continue
 		}
@@ -258,6 +262,20 @@ func settings(files []File) (out []Setting) {
 	}
 	return out
 }
+
+// checksum is the one by which a program says that it runs with a file; "" is one that none does.
+func checksum(name, body string) string {
+	switch {
+	case name == "inventory.yaml":
+		return inventory.Checksum([]byte(body))
+	case name == "keepalived.conf", strings.HasPrefix(name, "haproxy") && path.Ext(name) == ".cfg":
+		return inFile.FindString(body)
+	}
+	return ""
+}
+
+// inFile is where a file says its own sum.
+var inFile = regexp.MustCompile("sha256:[0-9a-f]{16}")
 
 // find goes by name in whatever case: postgresql.conf says timezone, and PostgreSQL TimeZone.
 func find(list []Setting, key string) (int, bool) {

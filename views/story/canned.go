@@ -265,7 +265,7 @@ func points(r metric.Range, mean float64, phase int, flat bool) (out []metric.Po
 
 // Config is a pooler that runs with another pool size than its file has.
 func Config() config.Model {
-	return config.Model{Clock: clock, Host: config.Host{Name: "pgb2", What: "PgBouncer", Address: "192.168.1.22", Tells: true},
+	return config.Model{Clock: clock, Host: config.Host{Name: "pgb2", What: "PgBouncer", Address: "192.168.1.22"},
 		Files: []config.File{{Path: "/etc/pgbouncer/pgbouncer.ini", Mode: "0640", Body: "; pgb2: rendered by Weir\n\n[databases]\n* = host=192.168.1.30 port=5432\n\n[pgbouncer]\nlisten_port               = 6432\npool_mode                 = transaction\n; Per (user, database) pair.\ndefault_pool_size         = 70\nserver_login_retry        = 0.1\nlog_connections           = 0\nsyslog                    = 1\n"},
 			{Path: "/etc/pgbouncer/userlist.txt", Mode: "0640", Body: "\"hc\" \"\"\n"}},
 		Running: []config.Setting{{Key: "listen_port", Value: "6432", Default: "6432"}, {Key: "pool_mode", Value: "transaction", Default: "session"}, {Key: "default_pool_size", Value: "20", Default: "20"},
@@ -274,13 +274,16 @@ func Config() config.Model {
 
 // ConfigHosts is the list of hosts, one of which runs otherwise and one of which does not answer.
 func ConfigHosts(v chain.View) config.ListModel {
-	return config.ListModel{View: v, Hosts: config.Hosts(v.Inventory), Checks: map[string]config.Check{"pgb1": {}, "pgb2": Config().Compared(), "pgb3": {Why: "pgb3 does not answer."}, "postgres": {Untold: 2}}}
+	return config.ListModel{View: v, Hosts: config.Hosts(v.Inventory), Checks: map[string]config.Check{"pgb1": {}, "pgb2": Config().Compared(), "pgb3": {Why: "pgb3 does not answer."}, "postgres": {Untold: 2},
+		"haproxy1": ConfigNode().Compared(), "haproxy2": {}, "monitor": {}}}
 }
 
-// ConfigNode is a host whose program tells no settings.
+// ConfigNode is a node whose keepalived has not loaded the file that is rendered.
 func ConfigNode() config.Model {
 	return config.Model{Clock: clock, Host: config.Host{Name: "haproxy1", What: "HAProxy and keepalived", Address: "192.168.1.10"},
-		Files: []config.File{{Path: "/etc/haproxy/haproxy.cfg", Mode: "0644", Body: "frontend postgres\n    bind :5432\n"}}}
+		Files: []config.File{{Path: "/etc/haproxy/haproxy.cfg", Mode: "0644", Body: "frontend postgres\n    bind :5432\n# sha256:9d0f6c1b8a7e2f35\n"},
+			{Path: "/etc/keepalived/keepalived.conf", Mode: "0644", Body: "vrrp_script ready {\n    script \"/etc/keepalived/weir-check ready sha256:17da2253b5a6d43c\"\n}\n"}},
+		Running: []config.Setting{{Key: "checksum of /etc/haproxy/haproxy.cfg", Value: "sha256:9d0f6c1b8a7e2f35"}, {Key: "checksum of /etc/keepalived/keepalived.conf", Value: "sha256:5a42e58363bce4cf"}}}
 }
 
 const firefox, phone = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
