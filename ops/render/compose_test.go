@@ -67,15 +67,15 @@ func TestTheFilesOfTheThreePlacesDifferOnlyInAddressesAndPaths(t *testing.T) {
 	}
 }
 
-// rendered is every file by host and path, with the addresses taken out. PgBouncer's columns are
-// padded after an address, and digests of a password do not change with it.
+// rendered is every file by host and path, with the addresses, and the checksums that follow them, taken out.
+// PgBouncer's columns are padded after an address, and digests of a password do not change with it.
 func rendered(t *testing.T, inv *inventory.Inventory, place Place) map[string]string {
 	t.Helper()
 	hosts, err := Hosts(inv, secrets, place)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := regexp.MustCompile(`\d+\.\d+\.\d+\.\d+(/\d+)? *`)
+	address := regexp.MustCompile(`\d+\.\d+\.\d+\.\d+(/\d+)? *|sha256:[0-9a-f]{16}`)
 	out := map[string]string{}
 	for _, h := range hosts {
 		for _, f := range h.Files {
