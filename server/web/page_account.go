@@ -279,7 +279,7 @@ func (w *Web) revocation(a *asked, wrong []noun.UserError, status int) (made, er
 	if !ok {
 		return made{}, fault.Errorf(fault.NotFound, "There is no such token.")
 	}
-	r := account.Revocation{Token: tokenOf(t), Back: local(a.FormValue("back")), Reason: a.FormValue("reason"), Faults: faults(wrong), Clock: a.clock}
+	r := account.Revocation{Token: tokenOf(t), Back: local(a.FormValue("back")), Verdict: ui.Verdict{Text: a.FormValue("reason"), Faults: faults(wrong), Clock: a.clock}}
 	if a.FormValue("back") == "" {
 		r.Back = string(layout.Account)
 	}

@@ -170,8 +170,7 @@ func (w *Web) changing(a *asked, wrong []noun.UserError, status int) (made, erro
 	if err != nil {
 		return made{}, err
 	}
-	c := admin.Changing{Change: admin.Change(a.PathValue("change")), Person: p, Role: layout.Role(a.FormValue("role")), Reason: a.FormValue("reason"),
-		Faults: faults(wrong), Clock: a.clock}
+	c := admin.Changing{Change: admin.Change(a.PathValue("change")), Person: p, Role: layout.Role(a.FormValue("role")), Verdict: ui.Verdict{Text: a.FormValue("reason"), Faults: faults(wrong), Clock: a.clock}}
 	if _, known := changeDone[c.Change]; !known {
 		return made{}, errNoPage
 	}
@@ -342,11 +341,11 @@ func (w *Web) silence(a *asked) (order, error) {
 			}
 			return m.Silence(ctx, f.Cause, given(f.Host), lasts, f.Reason, dry)
 		},
-		confirm: func(c came) ui.Confirm {
+		confirm: func(v ui.Verdict) ui.Confirm {
 			f := f
-			f.Faults = c.faults
+			f.Faults = v.Faults
 			confirm := f.Confirm()
-			confirm.Refused, confirm.Failed = c.refused, c.failed
+			confirm.Refused, confirm.Failed = v.Refused, v.Failed
 			return confirm
 		}}, nil
 }
@@ -360,17 +359,12 @@ func (w *Web) unsilence(a *asked) (order, error) {
 		}
 		return order{}, err
 	}
-	e := admin.SilenceEnd{Silence: silenceOf(s), Reason: a.FormValue("reason"), Clock: a.clock}
 	return order{section: layout.Admin, done: "The silence is ended",
 		give: func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error) {
-			return m.Unsilence(ctx, s.ID(), e.Reason, dry)
+			return m.Unsilence(ctx, s.ID(), a.FormValue("reason"), dry)
 		},
-		confirm: func(c came) ui.Confirm {
-			e := e
-			e.Faults = c.faults
-			confirm := e.Confirm()
-			confirm.Effects, confirm.Refused, confirm.Failed = c.effects, c.refused, c.failed
-			return confirm
+		confirm: func(v ui.Verdict) ui.Confirm {
+			return admin.SilenceEnd{Silence: silenceOf(s), Verdict: v}.Confirm()
 		}}, nil
 }
 
@@ -631,9 +625,9 @@ func testMessage(a *asked) (order, error) {
 		give: func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error) {
 			return m.TestChannel(ctx, channel, reason, dry)
 		},
-		confirm: func(c came) ui.Confirm {
+		confirm: func(v ui.Verdict) ui.Confirm {
 			return ui.Confirm{Action: admin.Channel{Name: channel}.TestURL(), Title: "Send a test message to " + channel + "?", Submit: "Send it", Busy: "Sending …",
 				Say:    "It says that it is a test, and who sent it. The delivery log shows whether it was delivered.",
-				Cancel: admin.NotificationsPath, Text: reason, Faults: c.faults, Effects: c.effects, Refused: c.refused, Failed: c.failed, Clock: a.clock}
+				Cancel: admin.NotificationsPath, Verdict: v}
 		}}, nil
 }

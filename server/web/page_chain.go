@@ -287,16 +287,19 @@ func (w *Web) haproxy(a *asked) (made, error) {
 // order is one order on its way: what the API is asked, and the page that confirms it.
 type order struct {
 	give    func(ctx context.Context, m Mutation, dryRun bool) (*noun.OrderPayload, error)
-	confirm func(came) ui.Confirm
-	content func(came) templ.Component // nil: the confirmation alone
+	confirm func(ui.Verdict) ui.Confirm
+	content func(ui.Verdict) templ.Component // nil: the confirmation alone
 	section layout.Section
 	done    string // Drained pgb2.
 }
 
-// came is what came of an order or of its dry run.
-type came struct {
-	effects, refused, failed []string
-	faults                   ui.Faults
+// verdict is what came of a dry run of what was entered.
+func (a *asked) verdict(dry *noun.OrderPayload) ui.Verdict {
+	v := ui.Verdict{Text: a.FormValue("reason"), Faults: faults(dry.UserErrors), Checked: a.clock.Now, Clock: a.clock}
+	if dry.Preflight != nil {
+		v.Effects, v.Refused = dry.Preflight.Effects(), dry.Preflight.Reasons()
+	}
+	return v
 }
 
 func poolerOrder(a *asked) (order, error) {
@@ -343,9 +346,11 @@ func poolerOrder(a *asked) (order, error) {
 	if !ok {
 		return order{}, errNoPage
 	}
-	return order{give: give, section: layout.Poolers, done: fmt.Sprintf("Done: %s %s", verb, cmp.Or(host, "every pooler")), confirm: func(c came) ui.Confirm {
-		return pool.Order{Verb: verb, Pooler: host, Database: database, For: lasts, Reason: reason, Effects: c.effects, Refused: c.refused,
-			Failed: c.failed, Faults: c.faults, Checked: a.clock.Now, Clock: a.clock}.Confirm()
+	return order{give: give, section: layout.Poolers, done: fmt.Sprintf("Done: %s %s", verb, cmp.Or(host, "every pooler")), confirm: func(v ui.Verdict) ui.Confirm {
+		if verb == pool.Reload && len(v.Effects) > 0 {
+			v.Effects = append(v.Effects, a.web.rereads(a, host)...)
+		}
+		return pool.Order{Verb: verb, Pooler: host, Database: database, For: lasts, Verdict: v}.Confirm()
 	}}, nil
 }
 
@@ -363,9 +368,8 @@ func nodeOrder(a *asked) (order, error) {
 		return order{}, errNoPage
 	}
 	peer := a.web.Deps.Inventory.HAProxy.Peer(node).Name
-	return order{give: give, section: layout.HAProxy, done: fmt.Sprintf("Done: %s %s", verb, node), confirm: func(c came) ui.Confirm {
-		return haproxy.Order{Verb: verb, Node: node, Peer: peer, Reason: reason, Effects: c.effects, Refused: c.refused, Failed: c.failed,
-			Faults: c.faults, Checked: a.clock.Now, Clock: a.clock}.Confirm()
+	return order{give: give, section: layout.HAProxy, done: fmt.Sprintf("Done: %s %s", verb, node), confirm: func(v ui.Verdict) ui.Confirm {
+		return haproxy.Order{Verb: verb, Node: node, Peer: peer, Verdict: v}.Confirm()
 	}}, nil
 }
 
@@ -382,7 +386,7 @@ func (w *Web) confirm(a *asked, filled func(*asked) (order, error)) (made, error
 	if err != nil {
 		return made{}, err
 	}
-	return a.beside(o.page(came{faults: faults(p.UserErrors)}, p.Preflight, 0)), nil
+	return a.beside(o.page(a.verdict(p), 0)), nil
 }
 
 // beside puts how the chain is above a page, and keeps it current: it may change while somebody types.
@@ -400,14 +404,11 @@ func (w *Web) filled(a *asked, filled func(*asked) (order, error)) (order, error
 	return filled(a)
 }
 
-func (o order) page(c came, p *noun.Preflight, status int) made {
-	if p != nil {
-		c.effects, c.refused = p.Effects(), p.Reasons()
-	}
-	confirm := o.confirm(c)
+func (o order) page(v ui.Verdict, status int) made {
+	confirm := o.confirm(v)
 	m := made{title: confirm.Title, section: o.section, content: ui.ConfirmForm(confirm), status: status}
 	if o.content != nil {
-		m.content = o.content(c)
+		m.content = o.content(v)
 	}
 	return m
 }
@@ -427,21 +428,22 @@ func (w *Web) order(rw http.ResponseWriter, a *asked, filled func(*asked) (order
 		if p.Outcome != nil {
 			n.Lines = p.Outcome.Detail()
 		}
-		w.send(rw, a, o.confirm(came{}).Cancel, n)
+		w.send(rw, a, o.confirm(ui.Verdict{}).Cancel, n)
 		return nil
-	}
-	c := came{faults: faults(p.UserErrors)}
-	if p.Outcome != nil && p.Outcome.Result() == string(runbook.Failed) {
-		c.failed = p.Outcome.Detail()
 	}
 	dry, err := o.give(a.Context(), w.Mutation, true)
 	if err != nil {
 		return err
 	}
+	v := a.verdict(dry)
+	v.Faults = faults(p.UserErrors)
+	if p.Outcome != nil && p.Outcome.Result() == string(runbook.Failed) {
+		v.Failed = p.Outcome.Detail()
+	}
 	status := http.StatusConflict
 	if code := fault.Code(p.UserErrors[0].Code); code == fault.Invalid || code == "" {
 		status = http.StatusUnprocessableEntity
 	}
-	w.show(rw, a, a.beside(o.page(c, dry.Preflight, status)))
+	w.show(rw, a, a.beside(o.page(v, status)))
 	return nil
 }

@@ -51,6 +51,21 @@ func (w *Web) configChecks(a *asked, hosts []config.Host) map[string]config.Chec
 	return out
 }
 
+// rereads is what a reload would change if the files of a pooler, or of all, are those that are rendered.
+func (w *Web) rereads(a *asked, pooler string) (lines []string) {
+	ctx, cancel := a.limited()
+	defer cancel()
+	for _, name := range w.Deps.Inventory.PgBouncer.PoolerNames() {
+		m := config.Model{Host: config.Host{Name: name}}
+		if pooler == "" || pooler == name {
+			if err := w.configOf(ctx, &m); err == nil {
+				lines = append(lines, m.Rereads()...)
+			}
+		}
+	}
+	return lines
+}
+
 func (w *Web) configurationOf(a *asked) (made, error) {
 	if err := a.needs(runbook.Operator); err != nil {
 		return made{}, err

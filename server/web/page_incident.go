@@ -305,15 +305,11 @@ func (w *Web) acknowledge(a *asked) (order, error) {
 	if err != nil {
 		return order{}, err
 	}
-	o := incident.Order{Incident: incidentOf(found.Incident), Reason: a.FormValue("reason"), Checked: a.clock.Now, Clock: a.clock}
-	return order{section: layout.Incidents, done: "Acknowledged: " + cmp.Or(o.Incident.Title, o.Incident.Cause),
+	i := incidentOf(found.Incident)
+	return order{section: layout.Incidents, done: "Acknowledged: " + cmp.Or(i.Title, i.Cause),
 		give: func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error) {
-			return m.Acknowledge(ctx, found.ID(), o.Reason, dry)
+			return m.Acknowledge(ctx, found.ID(), a.FormValue("reason"), dry)
 		},
-		confirm: func(c came) ui.Confirm {
-			o := o
-			o.Effects, o.Refused, o.Failed, o.Faults = c.effects, c.refused, c.failed, c.faults
-			return o.Confirm()
-		},
+		confirm: func(v ui.Verdict) ui.Confirm { return incident.Order{Incident: i, Verdict: v}.Confirm() },
 	}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,5 +118,16 @@ func TestEveryHostThatReportsItsSettingsIsCompared(t *testing.T) {
 	got := w.configChecks(a, []config.Host{{Name: "pgb1"}, {Name: "pgb2"}})
 	if got["pgb1"].Differ != 1 || got["pgb2"].Why != "pgb2 does not answer." {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestBeforeAReloadItIsSaidWhatWouldChange(t *testing.T) {
+	w, a := looked(t, silent{})
+	all := strings.Join(w.rereads(a, ""), "|")
+	if !strings.Contains(all, "pgb1 runs with pool_mode = session, and its rendered file says transaction") || !strings.Contains(all, "What pgb2 runs with now is not known.") {
+		t.Error(all)
+	}
+	if one := w.rereads(a, "pgb2"); len(one) != 1 || !strings.Contains(one[0], "pgb2") {
+		t.Errorf("of pgb2 alone: %q", one)
 	}
 }

@@ -98,7 +98,7 @@ func backendOrder(a *asked) (order, error) {
 	if err != nil || verb != postgres.Cancel && verb != postgres.Terminate {
 		return order{}, errNoPage
 	}
-	act := postgres.Act{Verb: verb, Backend: postgres.Backend{PID: pid}, Reason: a.FormValue("reason"), Checked: a.clock.Now, Clock: a.clock}
+	act := postgres.Act{Verb: verb, Backend: postgres.Backend{PID: pid}}
 	var started *time.Time
 	if t, err := time.Parse(time.RFC3339Nano, a.FormValue("started")); err == nil {
 		started, act.Backend.Started = &t, t
@@ -108,19 +108,20 @@ func backendOrder(a *asked) (order, error) {
 			act.Backend, act.Way = b, postgres.Model{View: a.view()}.Way(b)
 		}
 	}
-	filled := func(c came) postgres.Act {
+	reason := a.FormValue("reason")
+	judged := func(v ui.Verdict) postgres.Act {
 		act := act
-		act.Effects, act.Refused, act.Failed, act.Faults = c.effects, c.refused, c.failed, c.faults
+		act.Verdict = v
 		return act
 	}
 	return order{section: layout.Postgres, done: cmp.Or(map[postgres.Verb]string{postgres.Cancel: "Cancelled the query of pid "}[verb], "Ended pid ") + strconv.Itoa(pid),
 		give: func(ctx context.Context, m Mutation, dry bool) (*noun.OrderPayload, error) {
 			if verb == postgres.Cancel {
-				return m.CancelBackend(ctx, pid, started, act.Reason, dry)
+				return m.CancelBackend(ctx, pid, started, reason, dry)
 			}
-			return m.TerminateBackend(ctx, pid, started, act.Reason, dry)
+			return m.TerminateBackend(ctx, pid, started, reason, dry)
 		},
-		confirm: func(c came) ui.Confirm { return filled(c).Confirm() },
-		content: func(c came) templ.Component { return postgres.Confirmation(filled(c)) },
+		confirm: func(v ui.Verdict) ui.Confirm { return judged(v).Confirm() },
+		content: func(v ui.Verdict) templ.Component { return postgres.Confirmation(judged(v)) },
 	}, nil
 }

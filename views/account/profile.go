@@ -227,17 +227,15 @@ type Made struct {
 
 // Revocation is the page /account/tokens/ID/revoke; the same for everybody's tokens.
 type Revocation struct {
-	Token  Token
-	Back   string // URL of the list it came from
-	Reason string // as entered
-	Faults ui.Faults
-	Clock  ui.Clock
+	Token Token
+	Back  string // URL of the list it came from
+	ui.Verdict
 }
 
 // Confirm is the form of it.
 func (r Revocation) Confirm() ui.Confirm {
 	return ui.Confirm{Action: RevokeURL(r.Token.ID), Title: "Revoke the token “" + r.Token.Name + "”?", Say: "Programs that use it are refused within a second. This cannot be undone.",
-		Submit: "Revoke it", Busy: "Revoking …", Cancel: cmp.Or(r.Back, string(layout.Account)), Danger: true, Text: r.Reason, Faults: r.Faults, Clock: r.Clock,
+		Submit: "Revoke it", Busy: "Revoking …", Cancel: cmp.Or(r.Back, string(layout.Account)), Danger: true, Verdict: r.Verdict,
 		Hidden: []ui.Hidden{{Name: "back", Value: cmp.Or(r.Back, string(layout.Account))}}}
 }
 

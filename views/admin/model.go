@@ -146,15 +146,13 @@ type Changing struct {
 	Change Change
 	Person Person
 	Role   layout.Role // as entered, of SetRole
-	Reason string      // as entered
-	Faults ui.Faults
-	Clock  ui.Clock
+	ui.Verdict
 }
 
 // Confirm is the page of it.
 func (c Changing) Confirm() ui.Confirm {
 	who := c.Person.Name
-	f := ui.Confirm{Action: c.Change.URL(c.Person), Cancel: c.Person.URL(), Text: c.Reason, Faults: c.Faults, Clock: c.Clock, Busy: "One moment …"}
+	f := ui.Confirm{Action: c.Change.URL(c.Person), Cancel: c.Person.URL(), Busy: "One moment …", Verdict: c.Verdict}
 	switch c.Change {
 	case SetRole:
 		f.Title, f.Submit = "Give "+who+" another role", "Give the role"

@@ -177,7 +177,7 @@ func (f SilenceForm) Confirm() ui.Confirm {
 	}
 	c := ui.Confirm{Action: SilencesPath + "/new", Title: "Silence alarms?", Submit: "Silence", Busy: "Silencing …", Cancel: SilencesPath,
 		Say:    "Nobody is told about incidents that fit, until the silence ends by itself. The console still shows them.",
-		Reason: true, Text: f.Reason, Faults: f.Faults, Clock: f.Clock, Effects: f.effects(), Fields: []ui.Input{
+		Reason: true, Verdict: ui.Verdict{Text: f.Reason, Faults: f.Faults, Clock: f.Clock, Effects: f.effects()}, Fields: []ui.Input{
 			{Name: "cause", Label: "What", Value: f.Cause, Wrong: f.Faults.Of("cause"), Required: true, Options: f.choices()},
 			{Name: "host", Label: "Host", Value: f.Host, Wrong: f.Faults.Of("host"), Options: hosts},
 			{Name: "for", Label: "For", Value: cmp.Or(f.For, "PT1H"), Wrong: f.Faults.Of("for"), Options: []ui.Option{{Value: "PT15M", Label: "15 minutes"}, {Value: "PT1H", Label: "an hour"},
@@ -191,13 +191,11 @@ func (f SilenceForm) Confirm() ui.Confirm {
 // SilenceEnd is the page of ending one.
 type SilenceEnd struct {
 	Silence Silence
-	Reason  string
-	Faults  ui.Faults
-	Clock   ui.Clock
+	ui.Verdict
 }
 
 // Confirm is the form of it.
 func (e SilenceEnd) Confirm() ui.Confirm {
 	return ui.Confirm{Action: e.Silence.EndURL(), Title: "End the silence?", Say: "It is about: " + e.Silence.about() + ". Alarms that fit are sent again, also those of incidents that are open now.", Submit: "End the silence",
-		Busy: "Ending …", Cancel: SilencesPath, Text: e.Reason, Faults: e.Faults, Clock: e.Clock}
+		Busy: "Ending …", Cancel: SilencesPath, Verdict: e.Verdict}
 }

@@ -80,6 +80,20 @@ func TestTheListOfHostsSaysWhereSomethingDiffersFirst(t *testing.T) {
 	}
 }
 
+func TestAReloadSaysWhatItWouldChange(t *testing.T) {
+	same := story.Config()
+	same.Files = []config.File{{Path: "/etc/pgbouncer/pgbouncer.ini", Body: "[pgbouncer]\nlisten_port = 6432\n"}}
+	for _, row := range []struct{ got, want string }{
+		{strings.Join(story.Config().Rereads(), "|"), "pgb2 runs with default_pool_size = 20, and its rendered file says 70: if that file is on the host, this changes."},
+		{strings.Join(same.Rereads(), "|"), "pgb2 has the settings of the inventory already. Its users, databases and rules of access are not compared."},
+		{strings.Join(config.Model{Host: config.Host{Name: "pgb3"}}.Rereads(), "|"), "What pgb3 runs with now is not known."},
+	} {
+		if row.got != row.want {
+			t.Errorf("%q, want %q", row.got, row.want)
+		}
+	}
+}
+
 func TestWhatRunsAsRenderedIsFolded(t *testing.T) {
 	html := golden.Render(t, config.Content(story.Config()))
 	before, after, folded := strings.Cut(html, "4 settings as rendered")

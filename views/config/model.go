@@ -52,6 +52,23 @@ func (m Model) Compared() Check {
 	return c
 }
 
+// Rereads is what changes when the program reads its files again, if those that are rendered are on the host.
+func (m Model) Rereads() (lines []string) {
+	if len(m.Running) == 0 {
+		return []string{"What " + m.Host.Name + " runs with now is not known."}
+	}
+	compared, _ := Compare(m.Files, m.Running)
+	for _, l := range compared {
+		if l.State == ui.Warning {
+			lines = append(lines, fmt.Sprintf("%s runs with %s = %s, and its rendered file says %s: if that file is on the host, this changes.", m.Host.Name, l.Key, l.Running, l.Rendered))
+		}
+	}
+	if len(lines) == 0 {
+		lines = []string{m.Host.Name + " has the settings of the inventory already. Its users, databases and rules of access are not compared."}
+	}
+	return lines
+}
+
 // mark is a check in a word or two.
 func (m ListModel) mark(h Host) (ui.State, string) {
 	switch c, asked := m.Checks[h.Name]; {

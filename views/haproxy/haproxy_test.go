@@ -41,8 +41,7 @@ func TestTheVIPIsMovedFromWhereItIs(t *testing.T) {
 	if !strings.Contains(html, `"/haproxy/haproxy1/relinquish"`) || strings.Contains(html, `"/haproxy/haproxy2/relinquish"`) {
 		t.Error("the move is offered at the wrong node")
 	}
-	form := ui.ConfirmForm(haproxy.Order{Verb: haproxy.Relinquish, Node: "haproxy1", Peer: "haproxy2",
-		Effects: []string{"The 1834 clients of haproxy1 are disconnected and connect again through haproxy2."}}.Confirm())
+	form := ui.ConfirmForm(haproxy.Order{Verb: haproxy.Relinquish, Node: "haproxy1", Peer: "haproxy2", Verdict: ui.Verdict{Effects: []string{"The 1834 clients of haproxy1 are disconnected and connect again through haproxy2."}}}.Confirm())
 	golden.HTML(t, "confirm", form)
 	golden.Plain(t, form)
 }

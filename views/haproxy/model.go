@@ -276,22 +276,15 @@ func (v Verb) URL(node string) string { return "/haproxy/" + node + "/" + string
 
 // Order is an order on its way, as pool.Order.
 type Order struct {
-	Verb    Verb
-	Node    string
-	Peer    string // the other node
-	Reason  string // as entered
-	Effects []string
-	Refused []string
-	Failed  []string
-	Faults  ui.Faults
-	Checked time.Time
-	Clock   ui.Clock
+	Verb Verb
+	Node string
+	Peer string // the other node
+	ui.Verdict
 }
 
 // Confirm is the page that asks before an order is given.
 func (o Order) Confirm() ui.Confirm {
-	c := ui.Confirm{Action: o.Verb.URL(o.Node), Cancel: "/haproxy", Effects: o.Effects, Refused: o.Refused, Failed: o.Failed,
-		Text: o.Reason, Faults: o.Faults, Checked: o.Checked, Clock: o.Clock}
+	c := ui.Confirm{Action: o.Verb.URL(o.Node), Cancel: "/haproxy", Verdict: o.Verdict}
 	if o.Verb == Relinquish {
 		c.Title, c.Submit, c.Busy = "Move the VIP from "+o.Node+" to "+o.Peer+"?", "Move the VIP to "+o.Peer, "Moving the VIP …"
 		c.Say = o.Node + " gives the VIP up to " + o.Peer + ", and does not take it back, unless " + o.Peer + " fails. Afterwards press “Release " + o.Node + "” to let it stand by again."

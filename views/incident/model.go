@@ -506,20 +506,14 @@ func loud(i Incident) ui.State {
 // Order is an acknowledgement on its way, as pool.Order.
 type Order struct {
 	Incident Incident
-	Reason   string // as entered
-	Effects  []string
-	Refused  []string
-	Failed   []string
-	Faults   ui.Faults
-	Checked  time.Time
-	Clock    ui.Clock
+	ui.Verdict
 }
 
 // Confirm is the page /incidents/ID/acknowledge.
 func (o Order) Confirm() ui.Confirm {
 	return ui.Confirm{Action: o.Incident.URL() + "/acknowledge", Title: "Acknowledge “" + o.Incident.Title + "”?", Submit: "Acknowledge", Busy: "Acknowledging …",
 		Cancel: o.Incident.URL(), Say: "The others see that you are at it, and no more reminders are sent. Changes are still told.",
-		Effects: o.Effects, Refused: o.Refused, Failed: o.Failed, Reason: true, Text: o.Reason, Faults: o.Faults, Checked: o.Checked, Clock: o.Clock}
+		Reason: true, Verdict: o.Verdict}
 }
 
 // about is its kind, and what came of it.

@@ -447,13 +447,7 @@ type Order struct {
 	Pooler   string // "" is every pooler
 	Database string // of pause, resume and reconnect; "" is every database
 	For      string // of a pause, in seconds, as entered
-	Reason   string // as entered
-	Effects  []string
-	Refused  []string
-	Failed   []string // what was done and undone, line by line
-	Faults   ui.Faults
-	Checked  time.Time
-	Clock    ui.Clock
+	ui.Verdict
 }
 
 // says is what each verb means, in a sentence; %s is who.
@@ -485,8 +479,8 @@ func (o Order) Confirm() ui.Confirm {
 		name += ", database " + o.Database
 	}
 	c := ui.Confirm{Action: o.Verb.URL(o.Pooler), Title: name + "?", Submit: name, Busy: doing[o.Verb], Cancel: back,
-		Say: sentence(fmt.Sprintf(says[o.Verb], who)), Effects: o.Effects, Refused: o.Refused, Failed: o.Failed,
-		Danger: o.Verb == Maint || o.Verb == Pause && o.Pooler == "", Reason: !o.Verb.restores(), Text: o.Reason, Faults: o.Faults, Checked: o.Checked, Clock: o.Clock}
+		Say: sentence(fmt.Sprintf(says[o.Verb], who)), Verdict: o.Verdict,
+		Danger: o.Verb == Maint || o.Verb == Pause && o.Pooler == "", Reason: !o.Verb.restores()}
 	if o.Verb == Pause && o.Pooler == "" && o.Database == "" {
 		c.Say += " No query is answered meanwhile."
 	}

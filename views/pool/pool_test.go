@@ -154,10 +154,10 @@ func TestEveryFragmentOfAPoolersPageHasItsPlace(t *testing.T) {
 
 func TestAConfirmationNamesThePoolerAndWhatWillHappen(t *testing.T) {
 	for _, o := range []pool.Order{
-		{Verb: pool.Drain, Pooler: "pgb2", Effects: []string{"The 611 clients of pgb2 stay until they leave."}},
-		{Verb: pool.Pause, For: "60", Reason: "restart"},
-		{Verb: pool.Maint, Pooler: "pgb2", Refused: []string{"No place is left."}},
-		{Verb: pool.Resume, Pooler: "pgb2", Database: "app", Failed: []string{"pgb2: no answer within 2s"}},
+		{Verb: pool.Drain, Pooler: "pgb2", Verdict: ui.Verdict{Effects: []string{"The 611 clients of pgb2 stay until they leave."}}},
+		{Verb: pool.Pause, For: "60", Verdict: ui.Verdict{Text: "restart"}},
+		{Verb: pool.Maint, Pooler: "pgb2", Verdict: ui.Verdict{Refused: []string{"No place is left."}}},
+		{Verb: pool.Resume, Pooler: "pgb2", Database: "app", Verdict: ui.Verdict{Failed: []string{"pgb2: no answer within 2s"}}},
 	} {
 		form := ui.ConfirmForm(o.Confirm())
 		golden.HTML(t, "confirm-"+string(o.Verb), form)

@@ -541,13 +541,7 @@ type Act struct {
 	Verb    Verb
 	Backend Backend
 	Way     []string // see Model.Way
-	Reason  string   // as entered
-	Effects []string
-	Refused []string
-	Failed  []string
-	Faults  ui.Faults
-	Checked time.Time
-	Clock   ui.Clock
+	ui.Verdict
 }
 
 // Way is how a session came here.
@@ -556,8 +550,7 @@ func (m Model) Way(b Backend) []string { return m.way(b) }
 // Confirm is the form of it.
 func (a Act) Confirm() ui.Confirm {
 	who := "pid " + strconv.Itoa(a.Backend.PID)
-	c := ui.Confirm{Action: a.Verb.URL(a.Backend), Cancel: string(layout.Postgres), Effects: a.Effects, Refused: a.Refused, Failed: a.Failed,
-		Reason: true, Text: a.Reason, Faults: a.Faults, Checked: a.Checked, Clock: a.Clock, Danger: true}
+	c := ui.Confirm{Action: a.Verb.URL(a.Backend), Cancel: string(layout.Postgres), Reason: true, Danger: true, Verdict: a.Verdict}
 	if a.Verb == Cancel {
 		c.Title, c.Submit, c.Busy = "Cancel the query of "+who+"?", "Cancel the query", "Cancelling …"
 		c.Say = "Its query ends with an error. The session and its client stay connected; a transaction that it is in has failed."

@@ -89,14 +89,12 @@ func queries() []postgres.Query {
 func Terminate() postgres.Act {
 	m := Postgres()
 	b := m.Activity.Backends[0]
-	return postgres.Act{Verb: postgres.Terminate, Backend: b, Way: m.Way(b), Clock: clock, Checked: ago(time.Second),
-		Effects: []string{"Backend 4211 (user report, nightly, through pgb2) is disconnected; its transaction, open for 7 min 2 s, is rolled back.", "2 sessions that wait for its locks can go on."}}
+	return postgres.Act{Verb: postgres.Terminate, Backend: b, Way: m.Way(b), Verdict: ui.Verdict{Clock: clock, Checked: ago(time.Second), Effects: []string{"Backend 4211 (user report, nightly, through pgb2) is disconnected; its transaction, open for 7 min 2 s, is rolled back.", "2 sessions that wait for its locks can go on."}}}
 }
 
 // CancelGone is an order that came too late.
 func CancelGone() postgres.Act {
-	return postgres.Act{Verb: postgres.Cancel, Backend: postgres.Backend{PID: 4302, Started: ago(time.Hour)}, Reason: "holds everybody up", Clock: clock,
-		Refused: []string{"There is no such session any more."}}
+	return postgres.Act{Verb: postgres.Cancel, Backend: postgres.Backend{PID: 4302, Started: ago(time.Hour)}, Verdict: ui.Verdict{Text: "holds everybody up", Clock: clock, Refused: []string{"There is no such session any more."}}}
 }
 
 var incidents = []incident.Incident{
@@ -173,7 +171,7 @@ func IncidentOver() incident.Model {
 
 // Acknowledge is an acknowledgement without a reason.
 func Acknowledge() incident.Order {
-	return incident.Order{Incident: incidents[0], Clock: clock, Reason: "on", Faults: ui.Faults{{Field: "reason", Message: "Say why in at least 3 characters."}}}
+	return incident.Order{Incident: incidents[0], Verdict: ui.Verdict{Clock: clock, Text: "on", Faults: ui.Faults{{Field: "reason", Message: "Say why in at least 3 characters."}}}}
 }
 
 func hour() metric.Range { return metric.Range{Name: "1h", From: ago(time.Hour), To: chaintest.Noon} }

@@ -41,7 +41,7 @@ func chainShots() []Shot {
 		nodes("haproxy", "HAProxy", chaintest.Healthy()),
 		nodes("haproxy-disputed", "HAProxies that disagree", chaintest.Healthy().Dispute("pgb2")),
 		nodes("haproxy-gone", "A HAProxy that is gone", chaintest.Healthy().NodeGone()),
-		{"pooler-pause-all", "Pause every pooler", layout.Poolers, false, ui.ConfirmForm(pool.Order{Verb: pool.Pause, Effects: []string{"14 clients wait."}, Clock: clock}.Confirm())},
+		{"pooler-pause-all", "Pause every pooler", layout.Poolers, false, ui.ConfirmForm(pool.Order{Verb: pool.Pause, Verdict: ui.Verdict{Effects: []string{"14 clients wait."}, Clock: clock}}.Confirm())},
 	}
 }
 

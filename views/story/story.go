@@ -99,9 +99,8 @@ func slug(name string) string {
 }
 
 var confirmation = ui.Confirm{Action: "/poolers/pgb2/drain", Title: "Drain pgb2?", Submit: "Drain pgb2", Busy: "Draining …", Cancel: "/poolers/pgb2",
-	Say:     "pgb2 gets no new clients on either HAProxy. Those it has stay until they leave by themselves.",
-	Effects: []string{"The 611 clients of pgb2 stay until they leave; new ones go to pgb1 and pgb3.", "2 of 3 poolers are left: pgb1 and pgb3, with 8,000 client places for the 1,833 clients of now and up to 140 server connections."},
-	Reason:  true, Checked: ago(2 * time.Second), Clock: clock}
+	Say:    "pgb2 gets no new clients on either HAProxy. Those it has stay until they leave by themselves.",
+	Reason: true, Verdict: ui.Verdict{Effects: []string{"The 611 clients of pgb2 stay until they leave; new ones go to pgb1 and pgb3.", "2 of 3 poolers are left: pgb1 and pgb3, with 8,000 client places for the 1,833 clients of now and up to 140 server connections."}, Checked: ago(2 * time.Second), Clock: clock}}
 
 // refused is the same order when it would hurt, with a fault in what was entered.
 func refused() ui.Confirm {

@@ -404,20 +404,25 @@ func (i Input) kind() string {
 // Confirm is the page between wanting something and having it done: what it is about, what will
 // happen, a reason, and the two ways out. The same URL takes the POST.
 type Confirm struct {
-	Action  string   // URL of the POST
-	Title   string   // Drain pgb2?
-	Say     string   // one sentence of what the verb means
+	Action string   // URL of the POST
+	Title  string   // Drain pgb2?
+	Say    string   // one sentence of what the verb means
+	Submit string   // Drain pgb2
+	Busy   string   // Draining pgb2 …
+	Cancel string   // URL to go back to
+	Danger bool     // disconnects clients
+	Reason bool     // must be given
+	Hidden []Hidden // further values that the POST needs
+	Fields []Input  // in front of the reason
+	Verdict
+}
+
+// Verdict is what came of an order so far: of its dry run, or of an attempt.
+type Verdict struct {
+	Text    string   // the reason, as entered
 	Effects []string // of the pre-flight
 	Refused []string // of the pre-flight: with any of these it cannot be done
 	Failed  []string // what an attempt came to, line by line
-	Submit  string   // Drain pgb2
-	Busy    string   // Draining pgb2 …
-	Cancel  string   // URL to go back to
-	Danger  bool     // disconnects clients
-	Reason  bool     // must be given
-	Text    string   // the reason, as entered
-	Hidden  []Hidden // further values that the POST needs
-	Fields  []Input  // in front of the reason
 	Faults  Faults
 	Checked time.Time // when the pre-flight looked; zero leaves it out
 	Clock   Clock

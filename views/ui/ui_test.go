@@ -98,8 +98,7 @@ func TestEveryStateHasAShapeAndAWordOfItsOwn(t *testing.T) {
 }
 
 func TestAFaultStandsAtItsField(t *testing.T) {
-	c := ui.Confirm{Action: "/x", Title: "Drain pgb2?", Submit: "Drain pgb2", Cancel: "/", Reason: true, Text: "<b>",
-		Faults: ui.Faults{{Field: "reason", Message: "Say why."}, {Message: "Another order runs."}}, Checked: noon, Clock: clock}
+	c := ui.Confirm{Action: "/x", Title: "Drain pgb2?", Submit: "Drain pgb2", Cancel: "/", Reason: true, Verdict: ui.Verdict{Text: "<b>", Faults: ui.Faults{{Field: "reason", Message: "Say why."}, {Message: "Another order runs."}}, Checked: noon, Clock: clock}}
 	form := ui.ConfirmForm(c)
 	golden.Plain(t, form)
 	golden.HTML(t, "confirm", form)
@@ -112,8 +111,8 @@ func TestAFaultStandsAtItsField(t *testing.T) {
 }
 
 func TestWhatWouldBeRefusedCannotBeOrdered(t *testing.T) {
-	html := golden.Render(t, ui.ConfirmForm(ui.Confirm{Action: "/x", Submit: "Drain pgb2", Refused: []string{"No place is left."}}))
-	if strings.Contains(html, `type="submit"`) || !strings.Contains(html, "No place is left.") {
+	html := golden.Render(t, ui.ConfirmForm(ui.Confirm{Action: "/x", Submit: "Drain pgb2", Verdict: ui.Verdict{Refused: []string{"No place is left."}, Effects: []string{"Clients move."}}}))
+	if strings.Contains(html, `type="submit"`) || strings.Contains(html, "What will happen") || !strings.Contains(html, "No place is left.") {
 		t.Errorf("%s", html)
 	}
 }
