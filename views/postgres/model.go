@@ -404,6 +404,18 @@ func (m Model) way(b Backend) []string {
 	return []string{cmp.Or(c.Address, "client not known"), cmp.Or(m.named(c.ProxyAddress), "HAProxy"), c.Pooler, pid}
 }
 
+// whose is the program that a session works for, and where that runs: whom to ask.
+func (m Model) whose(b Backend) string {
+	from := m.way(b)[0]
+	if b.Client == nil || b.Client.Address != "" {
+		from = "from " + from
+	}
+	if program := b.application(); program != "" {
+		return program + ", " + from
+	}
+	return from
+}
+
 // named is the inventory's name for an address, host:port; an address that it does not know stays.
 func (m Model) named(address string) string {
 	host := address
