@@ -162,6 +162,7 @@ func (b *tab) look(t *testing.T, name string) {
 			b.accessible(t, "at 360 px")
 			b.fits(t, 1024)
 			b.fits(t, 2560)
+			b.fits(t, 3840)
 		}
 		b.size(t, 1280)
 	}

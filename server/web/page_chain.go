@@ -89,7 +89,7 @@ func (w *Web) changes(a *asked) (h overview.History, err error) {
 			return h, err
 		}
 		for _, e := range events {
-			h.Changes = append(h.Changes, overview.Change{At: e.At, State: eventState(e, edge.Node.Severity), Text: e.Text, Href: "/incidents/" + edge.Node.Incident.ID})
+			h.Changes = append(h.Changes, overview.Change{At: e.At, State: eventState(e, edge.Node.Severity), Text: happened(e.Text), Href: "/incidents/" + edge.Node.Incident.ID})
 		}
 	}
 	if a.operates() {

@@ -165,7 +165,15 @@ func (w *Web) marks(ctx context.Context, a *asked, r metric.Range) ([]metric.Mar
 	}
 	var out []metric.Mark
 	for _, e := range slices.Concat(began.Edges, still.Edges) {
-		out = append(out, incidentMark(e.Node))
+		if !strings.HasPrefix(e.Node.Cause, string(ops.VIPMoved)) {
+			out = append(out, incidentMark(e.Node))
+			continue
+		}
+		events, err := e.Node.Events(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, moves(e.Node, events, r)...)
 	}
 	if !a.operates() {
 		return out, nil
@@ -189,14 +197,24 @@ func incidentMark(n noun.Incident) metric.Mark {
 	was := i
 	was.ResolvedAt, was.State = time.Time{}, ops.Firing
 	m := metric.Mark{Kind: metric.Incident, At: i.OpenedAt, Until: i.ResolvedAt, Open: i.Open(), State: was.Look(), Text: i.Title, Href: i.URL()}
-	if strings.HasPrefix(i.Cause, string(ops.VIPMoved)) {
-		m.Kind, m.Until = metric.Move, time.Time{}
-	}
 	if m.State == ui.Unknown {
 		m.State = ui.Planned
 	}
 	return m
 }
+
+// moves are the times at which the VIP moved: there and back soon after is one incident.
+func moves(n noun.Incident, events []noun.IncidentEvent, r metric.Range) (out []metric.Mark) {
+	for _, e := range events {
+		if ops.Change(e.Kind) == ops.Happened && !e.At.Before(r.From) && e.At.Before(r.To) {
+			out = append(out, metric.Mark{Kind: metric.Move, At: e.At, State: ui.Planned, Text: happened(e.Text), Href: incidentOf(n.Incident).URL()})
+		}
+	}
+	return out
+}
+
+// happened is the sentence about what was over at once, without the monitor's word for that.
+func happened(text string) string { return strings.TrimSuffix(text, ": "+string(ops.Happened)) }
 
 func (w *Web) metricCSV(rw http.ResponseWriter, r *http.Request) {
 	a := w.ask(r)

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"weir/graph/noun"
+	"weir/queries"
 	"weir/views/metric"
 )
 
@@ -99,3 +101,19 @@ func TestAnOpenPageTriesAgainWhatFailed(t *testing.T) {
 }
 
 var noonToday = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func TestEveryMoveOfTheVIPIsMarkedAlsoOneThereAndBack(t *testing.T) {
+	event := func(ago time.Duration, kind, text string) noun.IncidentEvent {
+		return noun.IncidentEvent{IncidentEvent: queries.IncidentEvent{At: noonToday.Add(-ago), Kind: kind, Text: text}}
+	}
+	n := noun.Incident{Incident: queries.Incident{ID: "01a20ad0-84db-747d-9581-4041f83bde51", Cause: "vip-moved"}}
+	got := moves(n, []noun.IncidentEvent{
+		event(2*time.Hour, "happened", "VIP moved from haproxy2 to haproxy1: happened"),
+		event(time.Minute, "happened", "VIP moved from haproxy1 to haproxy2: happened"),
+		event(50*time.Second, "noted", "VIP moved from haproxy1 to haproxy2: noted"),
+		event(30*time.Second, "happened", "VIP moved from haproxy2 to haproxy1: happened"),
+	}, until(noonToday))
+	if len(got) != 2 || got[0].Text != "VIP moved from haproxy1 to haproxy2" || !got[1].At.Equal(noonToday.Add(-30*time.Second)) || got[0].Kind != metric.Move {
+		t.Errorf("%+v", got)
+	}
+}

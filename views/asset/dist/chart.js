@@ -36,7 +36,8 @@ var uPlot=function(){"use strict";const l="u-off",e="u-label",t="width",n="heigh
   };
   // At the pointer there is room for all digits, as in the page's own numbers.
   const exact = (format) => (format === "count" || format === "whole" ? (v) => v.toLocaleString("en-US", { maximumFractionDigits: v < 9.95 ? 1 : 0 }) : formats[format] ?? count);
-  const font = "12px system-ui, sans-serif";
+  // Letters and what is measured by them follow the page's.
+  const em = () => parseFloat(getComputedStyle(root).fontSize) / 16;
 
   const at = (t, zone) => uPlot.tzDate(new Date(t * 1000), zone);
   const said = (t, zone, how) => at(t, zone).toLocaleString("en-GB", how);
@@ -70,7 +71,7 @@ var uPlot=function(){"use strict";const l="u-off",e="u-label",t="width",n="heigh
 
   // What was not sampled is hatched; what happened stands behind the lines, with its number in the list.
   const behind = (el) => (u) => {
-    const { ctx, bbox } = u, data = el._data, px = devicePixelRatio;
+    const { ctx, bbox } = u, data = el._data, px = devicePixelRatio * em();
     const right = bbox.left + bbox.width;
     const x = (t) => Math.min(Math.max(u.valToPos(t, "x", true), bbox.left), right);
     ctx.save();
@@ -178,25 +179,26 @@ var uPlot=function(){"use strict";const l="u-off",e="u-label",t="width",n="heigh
     const data = el._data = JSON.parse(text);
     const write = formats[data.format] ?? formats.count;
     const ink = token("muted-foreground"), rule = token("border");
+    const of = em(), height = 200 * of, font = `${12 * of}px system-ui, sans-serif`;
     const axis = { stroke: ink, grid: { stroke: rule, width: 1 }, ticks: { stroke: rule, width: 1, size: 4 }, gap: 4, font };
     const says = document.createElement("p");
     says.className = "plot-says small sub";
     el.replaceChildren();
     el._read = read(el, says);
     el._plot = new uPlot({
-      width: el.clientWidth, height: 200,
-      padding: [16, 18, 0, 4],
+      width: el.clientWidth, height,
+      padding: [16 * of, 18 * of, 0, 4 * of],
       tzDate: (ts) => at(ts, data.zone),
       cursor: { sync: { key: "page" }, drag: { x: false, y: false } },
       legend: { show: false },
       scales: { y: { range: () => [0, el._data.top] } },
       axes: [
-        { ...axis, size: 26, values: times(data) },
-        { ...axis, size: width, values: (u, list) => list.map(write), ...(steps[data.format] && { incrs: steps[data.format] }) },
+        { ...axis, size: 26 * of, space: 50 * of, values: times(data) },
+        { ...axis, size: width, space: 30 * of, values: (u, list) => list.map(write), ...(steps[data.format] && { incrs: steps[data.format] }) },
       ],
       series: [
         {},
-        ...data.lines.map((l) => ({ label: l.label, stroke: token(l.tone), width: 1.5, dash: l.dash, points: { show: false } })),
+        ...data.lines.map((l) => ({ label: l.label, stroke: token(l.tone), width: 1.5 * of, dash: l.dash, points: { show: false } })),
       ],
       hooks: { drawClear: [behind(el)], setCursor: [el._read] },
     }, columns(data), el);
@@ -228,7 +230,7 @@ var uPlot=function(){"use strict";const l="u-off",e="u-label",t="width",n="heigh
   const all = () => [...document.querySelectorAll(".plot")];
   all().forEach(draw);
   for (const el of all()) {
-    new ResizeObserver(() => el.clientWidth && el._plot?.setSize({ width: el.clientWidth, height: 200 })).observe(el);
+    new ResizeObserver(() => el.clientWidth && el._plot?.setSize({ width: el.clientWidth, height: 200 * em() })).observe(el);
   }
   addEventListener("toggle", (e) => {
     for (const el of e.target.querySelectorAll?.(".plot") ?? []) if (!el._plot) draw(el);
