@@ -49,39 +49,27 @@ type lookup struct {
 
 func (g *Graph) nodes() map[noun.Kind]lookup {
 	return map[noun.Kind]lookup{
-		noun.IncidentKind:     {runbook.Viewer, byUUID(g, noun.IncidentKind, g.q.IncidentGet, func(i queries.Incident) noun.Node { return g.incidents([]queries.Incident{i})[0] })},
-		noun.NotificationKind: {runbook.Viewer, byUUID(g, noun.NotificationKind, g.q.NotificationGet, func(n queries.Notification) noun.Node { return noun.Notification{Notification: n} })},
-		noun.AuditKind:        {runbook.Operator, byUUID(g, noun.AuditKind, g.q.AuditGet, func(a queries.Audit) noun.Node { return noun.AuditEntry{Audit: a} })},
-		noun.SilenceKind:      {runbook.Viewer, byNumber(g, noun.SilenceKind, g.q.SilenceGet, func(s queries.Silence) noun.Node { return noun.Silence{Silence: s} })},
-		noun.UserKind:         {runbook.Administrator, byNumber(g, noun.UserKind, g.q.UserGet, func(u queries.User) noun.Node { return noun.User{User: u} })},
-		noun.TokenKind:        {runbook.Administrator, byNumber(g, noun.TokenKind, g.q.APITokenGet, func(t queries.APIToken) noun.Node { return g.tokens([]queries.APIToken{t})[0] })},
+		noun.IncidentKind:     {runbook.Viewer, by(g, noun.IncidentKind, noun.Key, g.q.IncidentGet, func(i queries.Incident) noun.Node { return g.incidents([]queries.Incident{i})[0] })},
+		noun.NotificationKind: {runbook.Viewer, by(g, noun.NotificationKind, noun.Key, g.q.NotificationGet, func(n queries.Notification) noun.Node { return noun.Notification{Notification: n} })},
+		noun.AuditKind:        {runbook.Operator, by(g, noun.AuditKind, noun.Key, g.q.AuditGet, func(a queries.Audit) noun.Node { return noun.AuditEntry{Audit: a} })},
+		noun.SilenceKind:      {runbook.Viewer, by(g, noun.SilenceKind, noun.Number, g.q.SilenceGet, func(s queries.Silence) noun.Node { return noun.Silence{Silence: s} })},
+		noun.UserKind:         {runbook.Administrator, by(g, noun.UserKind, noun.Number, g.q.UserGet, func(u queries.User) noun.Node { return noun.User{User: u} })},
+		noun.TokenKind:        {runbook.Administrator, by(g, noun.TokenKind, noun.Number, g.q.APITokenGet, func(t queries.APIToken) noun.Node { return g.tokens([]queries.APIToken{t})[0] })},
 		noun.HAProxyNodeKind:  {runbook.Viewer, g.live},
 		noun.PoolerKind:       {runbook.Viewer, g.live},
 		noun.PostgresKind:     {runbook.Viewer, g.live},
 	}
 }
 
-func byUUID[R any](g *Graph, kind noun.Kind, get func(context.Context, queries.DBTX, string) (R, error), of func(R) noun.Node) func(context.Context, string, string) (noun.Node, error) {
+// by reads the row of a key that key reads from an ID.
+func by[K, R any](g *Graph, kind noun.Kind, key func(field string, kind noun.Kind, id string) (K, error),
+	get func(context.Context, queries.DBTX, K) (R, error), of func(R) noun.Node) func(context.Context, string, string) (noun.Node, error) {
 	return func(ctx context.Context, _, id string) (noun.Node, error) {
-		key, err := noun.Key("id", kind, id)
+		k, err := key("id", kind, id)
 		if err != nil {
 			return nil, err
 		}
-		row, err := get(ctx, g.DB, key)
-		if err != nil {
-			return nil, database(err)
-		}
-		return of(row), nil
-	}
-}
-
-func byNumber[R any](g *Graph, kind noun.Kind, get func(context.Context, queries.DBTX, int64) (R, error), of func(R) noun.Node) func(context.Context, string, string) (noun.Node, error) {
-	return func(ctx context.Context, _, id string) (noun.Node, error) {
-		key, err := noun.Number("id", kind, id)
-		if err != nil {
-			return nil, err
-		}
-		row, err := get(ctx, g.DB, key)
+		row, err := get(ctx, g.DB, k)
 		if err != nil {
 			return nil, database(err)
 		}

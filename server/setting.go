@@ -6,13 +6,13 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"weir/ops/inventory"
+	"weir/ops/setting"
 )
 
 // settings are what the server was told to be. The secrets in them are never logged.
@@ -30,34 +30,25 @@ type settings struct {
 	mail      *mailer // nil: links are only shown to who made them
 }
 
-// known are the variables that begin with WEIR_. Any other is a mistake: most likely one of these,
-// misspelt, which would otherwise be ignored in silence. The last four are the operator's command's.
+// known are the variables that begin with WEIR_. The last four are the operator's command's.
 var known = []string{inventory.Env, "WEIR_SECRETS", "WEIR_STATE", "WEIR_MAX_FILES", "WEIR_LISTEN", "WEIR_TRUSTED_PROXIES",
 	"WEIR_HOME", "WEIR_SQL_PORT", "WEIR_STATS_PORT", "WEIR_CONSOLE_PORT"}
 
 // readSettings reads them from NAME=VALUE pairs. The error names every mistake, one a line, and no
 // value that may be a secret.
-func readSettings(environ []string) (settings, error) {
-	get := func(name string) string {
-		for _, pair := range slices.Backward(environ) {
-			if value, ok := strings.CutPrefix(pair, name+"="); ok {
-				return value
-			}
-		}
-		return ""
-	}
-	s := settings{state: get("WEIR_STATE"), listen: get("WEIR_LISTEN")}
-	errs := []error{unknown(environ)}
+func readSettings(environ setting.Environ) (s settings, err error) {
+	get := environ.Get
+	errs := []error{environ.Unknown(known, "WEIR_")}
 	note := func(err error) { errs = append(errs, err) }
 
-	var err error
 	s.inventory, err = inventory.Read(get(inventory.Env))
 	note(err)
-	s.secrets, err = readSecrets(get("WEIR_SECRETS"))
+	s.secrets, err = environ.Secrets()
 	note(err)
-	if s.state == "" {
-		note(errors.New("WEIR_STATE is not set: the directory that the server keeps its state in"))
-	}
+	s.state, err = environ.State("server")
+	note(err)
+	s.listen, err = environ.Listen()
+	note(err)
 	s.files, err = readFiles(get("WEIR_MAX_FILES"))
 	note(err)
 	s.public, err = readURL("PUBLIC_URL", get("PUBLIC_URL"))
@@ -71,16 +62,13 @@ func readSettings(environ []string) (settings, error) {
 	s.mail, err = readMail(get("SMTP_URL"))
 	note(err)
 	if s.inventory != nil {
-		note(s.fill(get("DATABASE_URL"), get("POSTGRES_PASSWORD")))
-	}
-	if _, _, err := net.SplitHostPort(s.listen); s.listen != "" && err != nil {
-		note(fmt.Errorf("WEIR_LISTEN is %q, and must be host:port or :port", s.listen))
+		note(s.fill(environ))
 	}
 	return s, errors.Join(errs...)
 }
 
 // fill takes what was not set from the inventory.
-func (s *settings) fill(database, password string) (err error) {
+func (s *settings) fill(environ setting.Environ) (err error) {
 	port := strconv.Itoa(s.inventory.Console.Port)
 	if s.listen == "" {
 		s.listen = ":" + port
@@ -91,26 +79,13 @@ func (s *settings) fill(database, password string) (err error) {
 	if s.public == nil {
 		s.public = &url.URL{Scheme: "http", Host: net.JoinHostPort(s.inventory.Console.Address.String(), port)}
 	}
-	s.database, err = readDatabase(database, password, s.inventory, s.secrets.Console)
-	return err
-}
-
-func unknown(environ []string) error {
-	var errs []error
-	for _, pair := range environ {
-		name, _, _ := strings.Cut(pair, "=")
-		if strings.HasPrefix(name, "WEIR_") && !slices.Contains(known, name) {
-			errs = append(errs, fmt.Errorf("unknown setting %s: there are %s", name, strings.Join(known, ", ")))
-		}
+	// By default behind the VIP, as any application's.
+	s.database, err = environ.Database(s.inventory.VIPEndpoint(), s.secrets.Console, "weir-server")
+	if err != nil {
+		return err
 	}
-	return errors.Join(errs...)
-}
-
-func readSecrets(dir string) (inventory.Secrets, error) {
-	if dir == "" {
-		return inventory.Secrets{}, errors.New("WEIR_SECRETS is not set: the directory of the secrets")
-	}
-	return inventory.ReadSecrets(dir, "monitor", "admin", "console", "haproxy-stats")
+	s.database.MaxConns, s.database.ConnConfig.ConnectTimeout = 10, connectLimit
+	return nil
 }
 
 // readFiles is 0 when nothing is set.
@@ -172,25 +147,4 @@ func readProxies(text string) (proxies []netip.Prefix, err error) {
 		proxies = append(proxies, p.Masked())
 	}
 	return proxies, nil
-}
-
-// readDatabase is where Weir's own tables are: by default behind the VIP, as any application's. A
-// password that the URL leaves out is POSTGRES_PASSWORD.
-func readDatabase(text, password string, inv *inventory.Inventory, secret string) (*pgxpool.Config, error) {
-	if text == "" {
-		host, port, _ := net.SplitHostPort(inv.VIPEndpoint())
-		text = fmt.Sprintf("host=%s port=%s user=weir dbname=weir sslmode=disable target_session_attrs=any", host, port)
-		password = secret
-	}
-	config, err := pgxpool.ParseConfig(text)
-	if err != nil { // its text may hold the password
-		return nil, errors.New("DATABASE_URL is not a connection string such as postgres://user:password@host:5432/database")
-	}
-	if config.ConnConfig.Password == "" {
-		config.ConnConfig.Password = password
-	}
-	config.MaxConns = 10
-	config.ConnConfig.ConnectTimeout = connectLimit
-	config.ConnConfig.RuntimeParams["application_name"] = "weir-server"
-	return config, nil
 }

@@ -42,13 +42,6 @@ func TestEveryMistakeIsNamedAtOnceAndNoSecretWithIt(t *testing.T) {
 	}
 }
 
-func TestADatabaseURLIsNotRepeatedInItsError(t *testing.T) {
-	_, err := readDatabase("postgres://u:hush@h:port/x", "", inventory.Default(), "")
-	if err == nil || strings.Contains(err.Error(), "hush") {
-		t.Errorf("error %v", err)
-	}
-}
-
 func TestByDefaultTheTablesAreBehindTheVIP(t *testing.T) {
 	s := must(readSettings([]string{"WEIR_SECRETS=" + postgrestest.SecretsDir(t), "WEIR_STATE=" + t.TempDir(), "POSTGRES_PASSWORD=of-another"}))(t)
 	c := s.database.ConnConfig
@@ -57,14 +50,6 @@ func TestByDefaultTheTablesAreBehindTheVIP(t *testing.T) {
 	}
 	if s.listen != ":3000" || s.public.String() != "http://192.168.1.41:3000" {
 		t.Errorf("listens on %s, found at %s", s.listen, s.public)
-	}
-}
-
-func TestAPasswordThatTheURLLeavesOutIsPOSTGRES_PASSWORD(t *testing.T) {
-	for url, want := range map[string]string{"postgres://u@h/x": "given", "postgres://u:own@h/x": "own"} {
-		if c := must(readDatabase(url, "given", inventory.Default(), "secret"))(t); c.ConnConfig.Password != want {
-			t.Errorf("%s: not %s", url, want)
-		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"weir/ops/word"
 )
 
 // postgres finds what is wrong with the database, and with the way to it.
@@ -51,7 +53,7 @@ func (e *examination) down() {
 	f := Finding{
 		Cause: string(PostgresDown), Kind: PostgresDown, Subject: name, Severity: Critical,
 		Title:    "PostgreSQL down",
-		Impact:   fmt.Sprintf("No query is answered: those that ran are lost, new ones fail. %s clients are connected.", thousands(e.clients())),
+		Impact:   fmt.Sprintf("No query is answered: those that ran are lost, new ones fail. %s clients are connected.", word.Count(e.clients())),
 		Evidence: evidence,
 		Action:   "On " + name + ": `systemctl status weir-postgres`, `journalctl -u weir-postgres -n 50`, then `systemctl restart weir-postgres`.",
 		Explains: []string{string(PostgresUnreachable), string(PostgresUnseen), string(ClientsWaiting), string(ConnectionsHigh),
@@ -115,7 +117,7 @@ func (e *examination) numbers() {
 	others, room := p.Connections-e.pooled(), p.MaxConnections-budget.Superuser-budget.Servers
 	if p.Connections*100 >= p.MaxConnections*connectionsWarning && others*100 >= room*connectionsWarning {
 		gauge(ConnectionsHigh, Warning, "PostgreSQL connections nearly used up",
-			fmt.Sprintf("%s left; without any, poolers cannot open those they are entitled to.", count(max(0, p.MaxConnections-p.Connections), "connection")),
+			fmt.Sprintf("%s left; without any, poolers cannot open those they are entitled to.", word.Counted(max(0, p.MaxConnections-p.Connections), "connection")),
 			fmt.Sprintf("%d of %d connections, %d of them past the poolers, which leave room for %d", p.Connections, p.MaxConnections, others, room),
 			"Find who connects past the poolers: `SELECT usename, client_addr, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC`.")
 	}
@@ -127,8 +129,8 @@ func (e *examination) numbers() {
 	}
 	if p.LongestIdleInXact >= IdleLimit {
 		gauge(TransactionIdle, Warning, "Session idle in transaction",
-			fmt.Sprintf("%s a server connection and its locks while doing nothing; %s blocked.", either(p.IdleInTransaction == 1, "It holds", "Each holds"), count(p.Blocked, "session")),
-			fmt.Sprintf("%s idle in a transaction, the longest for %s", count(p.IdleInTransaction, "session"), Span(p.LongestIdleInXact)),
+			fmt.Sprintf("%s a server connection and its locks while doing nothing; %s blocked.", either(p.IdleInTransaction == 1, "It holds", "Each holds"), word.Counted(p.Blocked, "session")),
+			fmt.Sprintf("%s idle in a transaction, the longest for %s", word.Counted(p.IdleInTransaction, "session"), Span(p.LongestIdleInXact)),
 			"`SELECT pid, usename, query FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' ORDER BY state_change`; the application forgot to commit.")
 	}
 	if p.OldestXIDAge >= xidWarning {
@@ -137,8 +139,8 @@ func (e *examination) numbers() {
 			severity = Critical
 		}
 		gauge(XIDAge, severity, "Transaction numbers run out",
-			fmt.Sprintf("After %s more transactions PostgreSQL refuses every write.", thousands(max(0, 1<<31-int(p.OldestXIDAge)))),
-			fmt.Sprintf("database %s is %s transactions old", p.OldestXIDDatabase, thousands(int(p.OldestXIDAge))),
+			fmt.Sprintf("After %s more transactions PostgreSQL refuses every write.", word.Count(max(0, 1<<31-int(p.OldestXIDAge)))),
+			fmt.Sprintf("database %s is %s transactions old", p.OldestXIDDatabase, word.Count(int(p.OldestXIDAge))),
 			"End old transactions and unused replication slots, then `vacuumdb --freeze "+p.OldestXIDDatabase+"`.")
 	}
 }
@@ -175,7 +177,7 @@ func (e *examination) waiting() {
 		longest = max(longest, wait)
 		if wait >= WaitWarning {
 			unsure = unsure && p.View.Err != nil
-			lines = append(lines, fmt.Sprintf("%s: %s waiting, the longest for %s", p.Name, count(int(waiting), "client"), Span(wait)))
+			lines = append(lines, fmt.Sprintf("%s: %s waiting, the longest for %s", p.Name, word.Counted(int(waiting), "client"), Span(wait)))
 		}
 	}
 	if longest < WaitWarning {
@@ -187,7 +189,7 @@ func (e *examination) waiting() {
 	}
 	e.add(Finding{
 		Cause: string(ClientsWaiting), Kind: ClientsWaiting, Severity: severity, Title: "Clients wait for a server connection",
-		Impact:   fmt.Sprintf("%s waiting, the longest for %s. At 2 min they are disconnected.", count(int(clients), "client"), Span(longest)),
+		Impact:   fmt.Sprintf("%s waiting, the longest for %s. At 2 min they are disconnected.", word.Counted(int(clients), "client"), Span(longest)),
 		Evidence: lines,
 		Action:   "Look for what holds the server connections: `SELECT pid, state, wait_event, now() - xact_start, query FROM pg_stat_activity ORDER BY xact_start`.",
 		Hold:     2 * gaugeAfter, Unsure: unsure,
@@ -201,7 +203,7 @@ func (e *examination) places() {
 		return
 	}
 	places := n * each
-	evidence := []string{fmt.Sprintf("monitor: %s of %s client places used on %s", thousands(used), thousands(places), count(n, "pooler"))}
+	evidence := []string{fmt.Sprintf("monitor: %s of %s client places used on %s", word.Count(used), word.Count(places), word.Counted(n, "pooler"))}
 	var explained []string
 	if used*100 >= places*placesWarning {
 		severity := Warning
@@ -211,7 +213,7 @@ func (e *examination) places() {
 		explained = []string{string(NoSpare)}
 		e.add(Finding{
 			Cause: string(PlacesUsed), Kind: PlacesUsed, Severity: severity, Title: "Client places nearly used up",
-			Impact:   fmt.Sprintf("%s client places are left. Without any, new clients are turned away.", thousands(max(0, places-used))),
+			Impact:   fmt.Sprintf("%s client places are left. Without any, new clients are turned away.", word.Count(max(0, places-used))),
 			Evidence: evidence,
 			Action:   "Find the application with too many connections: `SHOW CLIENTS` on a pooler. Else raise max_client_conn.",
 			Explains: explained, After: gaugeAfter, Hold: gaugeHold,
@@ -220,7 +222,7 @@ func (e *examination) places() {
 	if left := (n - 1) * each; n > 1 && used > left {
 		e.add(Finding{
 			Cause: string(NoSpare), Kind: NoSpare, Severity: Warning, Title: "One more lost pooler would turn clients away",
-			Impact:   fmt.Sprintf("All clients are served now. With one pooler less, %s of them have no place.", thousands(used-left)),
+			Impact:   fmt.Sprintf("All clients are served now. With one pooler less, %s of them have no place.", word.Count(used-left)),
 			Evidence: evidence,
 			Action:   "Bring back what is down, or lower the number of clients, or raise max_client_conn.",
 			After:    gaugeAfter, Hold: gaugeHold,

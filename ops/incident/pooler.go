@@ -9,6 +9,7 @@ import (
 
 	"weir/ops/fleet"
 	"weir/ops/haproxy"
+	"weir/ops/word"
 )
 
 // verdict is what is to be believed about one pooler.
@@ -204,7 +205,7 @@ func (e *examination) capacity() string {
 		return fmt.Sprintf("0 of %d poolers serving: no client place left.", all)
 	}
 	return fmt.Sprintf("%d of %d poolers serving, %s client places left, %s in use.",
-		n, all, thousands(n*e.inv.PgBouncer.MaxClientConn), thousands(e.clients()))
+		n, all, word.Count(n*e.inv.PgBouncer.MaxClientConn), word.Count(e.clients()))
 }
 
 func (e *examination) clients() int {

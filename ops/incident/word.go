@@ -9,24 +9,8 @@ import (
 	"time"
 
 	"weir/ops/haproxy"
+	"weir/ops/word"
 )
-
-// thousands writes 8000 as 8,000.
-func thousands(n int) string {
-	text := strconv.Itoa(n)
-	for at := len(text) - 3; at > 0 && text[at-1] != '-'; at -= 3 {
-		text = text[:at] + "," + text[at:]
-	}
-	return text
-}
-
-// count writes 1 pooler, 2 poolers.
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return thousands(n) + " " + noun + "s"
-}
 
 // Span writes a duration as a person says it: 0.4 s, 42 s, 3 min 5 s, 2 h 10 min, 3 d 4 h.
 func Span(d time.Duration) string {
@@ -115,7 +99,7 @@ func (i Incident) times() string {
 	if i.Flaps == 0 {
 		return ""
 	}
-	return ", " + count(i.Flaps+1, "time") + " in all"
+	return ", " + word.Counted(i.Flaps+1, "time") + " in all"
 }
 
 // checks are HAProxy's codes for the outcome of a check, for people.

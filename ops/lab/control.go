@@ -176,14 +176,9 @@ func (l *Lab) Listen(ctx context.Context, address string) (net.Listener, error) 
 	if pid == 0 {
 		return nil, ErrDown
 	}
-	there, err := netns.GetFromPid(pid)
+	back, err := enterNetwork(pid)
 	if err != nil {
-		return nil, ErrDown
-	}
-	defer there.Close()
-	back, err := enterNetwork(there)
-	if err != nil {
-		return nil, fmt.Errorf("enter the lab's network: %w", err)
+		return nil, err
 	}
 	defer back()
 	var lc net.ListenConfig
@@ -196,14 +191,9 @@ func dialIn(ctx context.Context, pid int, network, address string) (net.Conn, er
 	if host, _, err := net.SplitHostPort(address); err != nil || net.ParseIP(host) == nil {
 		return nil, fmt.Errorf("dial %s: the lab has addresses only, no names", address)
 	}
-	there, err := netns.GetFromPid(pid)
+	back, err := enterNetwork(pid)
 	if err != nil {
-		return nil, ErrDown
-	}
-	defer there.Close()
-	back, err := enterNetwork(there)
-	if err != nil {
-		return nil, fmt.Errorf("enter the lab's network: %w", err)
+		return nil, err
 	}
 	defer back()
 	d := net.Dialer{Control: func(string, string, syscall.RawConn) error {
@@ -213,8 +203,13 @@ func dialIn(ctx context.Context, pid int, network, address string) (net.Conn, er
 	return d.DialContext(ctx, network, address)
 }
 
-// enterNetwork takes this goroutine's thread into another network namespace until back is called.
-func enterNetwork(there netns.NsHandle) (back func(), err error) {
+// enterNetwork takes this goroutine's thread into the network namespace of a process until back is called.
+func enterNetwork(pid int) (back func(), err error) {
+	there, err := netns.GetFromPid(pid)
+	if err != nil {
+		return nil, ErrDown
+	}
+	defer there.Close()
 	runtime.LockOSThread()
 	here, err := netns.Get()
 	if err == nil {
@@ -222,7 +217,7 @@ func enterNetwork(there netns.NsHandle) (back func(), err error) {
 	}
 	if err != nil {
 		runtime.UnlockOSThread()
-		return nil, err
+		return nil, fmt.Errorf("enter the lab's network: %w", err)
 	}
 	return sync.OnceFunc(func() {
 		defer here.Close()

@@ -14,7 +14,6 @@ import (
 func TestEveryMistakeIsNamedAtOnceAndNoSecretWithIt(t *testing.T) {
 	inventoryFile := filepath.Join(t.TempDir(), "inventory.yaml")
 	try(t, os.WriteFile(inventoryFile, []byte("cluster: x\n"), 0o600))
-	t.Setenv(inventory.Env, inventoryFile)
 	secrets := postgrestest.SecretsDir(t)
 	try(t, os.Remove(filepath.Join(secrets, "admin")))
 	var stderr bytes.Buffer
@@ -36,13 +35,6 @@ func TestEveryMistakeIsNamedAtOnceAndNoSecretWithIt(t *testing.T) {
 		if !strings.HasPrefix(line, "monitor: ") || strings.Contains(line, "hush") {
 			t.Errorf("line %q", line)
 		}
-	}
-}
-
-func TestADatabaseURLIsNotRepeatedInItsError(t *testing.T) {
-	_, err := readDatabase("postgres://u:hush@h:port/x", inventory.Default(), "")
-	if err == nil || strings.Contains(err.Error(), "hush") {
-		t.Errorf("error %v", err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"weir/ops/fault"
+	"weir/ops/word"
 )
 
 // Backend is one session of PostgreSQL.
@@ -153,7 +154,7 @@ func goesOn(b Backend) []string {
 	if b.Waiting == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s that wait%s for its locks can go on.", count(b.Waiting, "session"), ending(b.Waiting))}
+	return []string{fmt.Sprintf("%s that wait%s for its locks can go on.", word.Counted(b.Waiting, "session"), ending(b.Waiting))}
 }
 
 func (r *Runbook) target(ctx context.Context, o Order) (Backend, Preflight, error) {

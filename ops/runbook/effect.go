@@ -7,6 +7,7 @@ import (
 	"weir/ops/fleet"
 	"weir/ops/haproxy"
 	"weir/ops/pgbouncer"
+	"weir/ops/word"
 )
 
 // Whoever reads an effect may be half asleep: who is met, how many, what happens to them, what is left.
@@ -41,7 +42,7 @@ func (j *judge) cutsOff(host string) {
 	}
 	j.will("The %s of %s %s disconnected within 3 s and can connect again at once, to another pooler.", orOne(n, "client"), host, is(n))
 	if busy, _ := serversOf(p.View.Value, ""); busy > 0 && p.View.OK() {
-		j.will("%s run%s now; what has not ended by then is rolled back.", count(busy, "transaction"), ending(busy))
+		j.will("%s run%s now; what has not ended by then is rolled back.", word.Counted(busy, "transaction"), ending(busy))
 	}
 }
 
@@ -53,8 +54,8 @@ func (j *judge) leaves(without string) {
 	}
 	n := int64(len(names))
 	j.will("%d of %d poolers %s left: %s, with %s %s and up to %s.", n, len(j.s.Poolers), is(n), list(names),
-		count(n*int64(j.inv.PgBouncer.MaxClientConn), "client place"), j.whomFor(),
-		count(n*int64(j.inv.PgBouncer.PoolSize), "server connection"))
+		word.Counted(n*int64(j.inv.PgBouncer.MaxClientConn), "client place"), j.whomFor(),
+		word.Counted(n*int64(j.inv.PgBouncer.PoolSize), "server connection"))
 	for _, name := range names {
 		if fell := j.falls(name); fell > 0 {
 			j.will("%s fell %s in the last %s, and may fall again.", name, times(fell), span(lately))
@@ -114,7 +115,7 @@ func (j *judge) returns(p *fleet.Pooler) {
 	}
 	n := int64(len(j.servingBut(p.Name))) + 1
 	j.will("Then %d of %d poolers serve%s, with %s %s.", n, len(j.s.Poolers), ending(n),
-		count(n*int64(j.inv.PgBouncer.MaxClientConn), "client place"), j.whomFor())
+		word.Counted(n*int64(j.inv.PgBouncer.MaxClientConn), "client place"), j.whomFor())
 }
 
 // holds says what a pause does. For how long is not said: on the page that asks, that can still be chosen.
@@ -198,7 +199,7 @@ func (j *judge) replaces(poolers []*fleet.Pooler, database string) {
 		j.will("The %s %s %s replaced, each as its transaction ends.", orOne(all, "server connection"), whose, is(all))
 	default:
 		j.will("The %s %s %s replaced: %s idle at once, %s in use as their transactions end.", orOne(all, "server connection"), whose, is(all),
-			thousands(all-busy), thousands(busy))
+			word.Count(all-busy), word.Count(busy))
 	}
 	if clients > 0 {
 		j.will("The %s stay%s connected, and may wait a moment for a new login to PostgreSQL.", orOne(clients, "client"), ending(clients))
@@ -215,7 +216,7 @@ func (j *judge) rereads(poolers []*fleet.Pooler) {
 	}
 	who := names(poolers)
 	j.will("%s read%s the configuration files again. Nobody is disconnected: %s and %s stay.", list(who), ending(int64(len(who))),
-		count(clients, "client"), count(all, "server connection"))
+		word.Counted(clients, "client"), word.Counted(all, "server connection"))
 	j.will("A setting that was changed in the files works at once, except for those that need a restart. Weir cannot see the files from here: the page Configuration shows what runs afterwards.")
 }
 
@@ -233,7 +234,7 @@ func (j *judge) moves(from, to *fleet.Node, connections int64) {
 			n++
 		}
 	}
-	j.will("%s sees %d of %d poolers serve: %s.", to.Name, n, len(j.s.Poolers), count(n*int64(j.inv.PgBouncer.MaxClientConn), "client place"))
+	j.will("%s sees %d of %d poolers serve: %s.", to.Name, n, len(j.s.Poolers), word.Counted(n*int64(j.inv.PgBouncer.MaxClientConn), "client place"))
 	j.will("%s stays without the VIP until it is released (reclaim), unless %s fails.", from.Name, to.Name)
 }
 
@@ -314,7 +315,7 @@ func orOne(n int64, noun string) string {
 	if n == 1 {
 		return "one " + noun
 	}
-	return count(n, noun)
+	return word.Counted(n, noun)
 }
 
 // they is a pronoun with its verb.

@@ -12,6 +12,7 @@ import (
 	"weir/ops/haproxy"
 	"weir/ops/inventory"
 	"weir/ops/pgbouncer"
+	"weir/ops/word"
 )
 
 // Preflight is what is known of an order before it is given.
@@ -172,7 +173,7 @@ func (j *judge) remaining(n *fleet.Node, without string) {
 	case len(left) == 0:
 		j.no("No other pooler serves clients of %s.", n.Name)
 	case sessions > limit && !unlimited:
-		j.no("%s has %s, and can have only %s to %s.", n.Name, count(sessions, "connection"), thousands(limit), list(left))
+		j.no("%s has %s, and can have only %s to %s.", n.Name, word.Counted(sessions, "connection"), word.Count(limit), list(left))
 	}
 }
 
@@ -196,7 +197,7 @@ func (j *judge) enoughPlaces(without string) {
 		current(j, p.Name, p.View) // else whether it is paused is unknown
 	}
 	if places > 0 && clients > places { // none at all was said already, node by node
-		j.no("%s %s connected, and the poolers that remain have %s.", count(clients, "client"), is(clients), count(places, "client place"))
+		j.no("%s %s connected, and the poolers that remain have %s.", word.Counted(clients, "client"), is(clients), word.Counted(places, "client place"))
 	}
 }
 
@@ -423,7 +424,7 @@ func (j *judge) fitOn(from, to *fleet.Node) {
 	case left == 0 && to.State.Value.Poolers > 0:
 		j.no("No pooler that %s sees serves clients.", to.Name)
 	case left > 0 && sessions > limit && !unlimited:
-		j.no("%s has %s, and %s can have only %s.", from.Name, count(sessions, "connection"), to.Name, thousands(limit))
+		j.no("%s has %s, and %s can have only %s.", from.Name, word.Counted(sessions, "connection"), to.Name, word.Count(limit))
 	}
 	j.moves(from, to, sessions)
 }

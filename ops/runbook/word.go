@@ -2,27 +2,11 @@ package runbook
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
+
+	"weir/ops/word"
 )
-
-// thousands writes 12345 as 12,345.
-func thousands(n int64) string {
-	text := strconv.FormatInt(n, 10)
-	for at := len(text) - 3; at > 0 && text[at-1] != '-'; at -= 3 {
-		text = text[:at] + "," + text[at:]
-	}
-	return text
-}
-
-// count writes a number with its noun: 1 client, 1,833 clients.
-func count(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return thousands(n) + " " + noun + "s"
-}
 
 // is is the verb that goes with a number.
 func is(n int64) string {
@@ -48,7 +32,7 @@ func times(n int64) string {
 	case 2:
 		return "twice"
 	}
-	return thousands(n) + " times"
+	return word.Count(n) + " times"
 }
 
 // list writes pgb1; pgb1 and pgb2; pgb1, pgb2 and pgb3.

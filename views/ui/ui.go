@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"weir/ops/word"
 )
 
 // State is how a thing is, as far as its look goes. The order is that of loudness.
@@ -36,8 +38,8 @@ func Louder(a, b State) State {
 	return a
 }
 
-// word is the state's own, for those who see neither shape nor colour.
-var word = map[State]string{OK: "OK", Planned: "planned", Stale: "stale", Unknown: "unknown", Warning: "warning", Critical: "critical"}
+// stateWord is the state's own, for those who see neither shape nor colour.
+var stateWord = map[State]string{OK: "OK", Planned: "planned", Stale: "stale", Unknown: "unknown", Warning: "warning", Critical: "critical"}
 
 // Clock is the moment a page is about, and the zone its reader is in. The zero Zone is UTC.
 type Clock struct {
@@ -111,19 +113,12 @@ func Took(d time.Duration) string {
 
 // Count writes 12345 as 12,345.
 func Count[T ~int | ~int64](n T) string {
-	text := strconv.FormatInt(int64(n), 10)
-	for at := len(text) - 3; at > 0 && text[at-1] != '-'; at -= 3 {
-		text = text[:at] + "," + text[at:]
-	}
-	return text
+	return word.Count(n)
 }
 
 // Counted is a number with its noun: 1 pooler, 2 poolers.
 func Counted[T ~int | ~int64](n T, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return Count(n) + " " + noun + "s"
+	return word.Counted(n, noun)
 }
 
 // Whole writes a number of things that come whole.
