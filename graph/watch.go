@@ -2,9 +2,12 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"weir/ops/fault"
 	"weir/queries"
@@ -148,12 +151,22 @@ func (w *Watch) rows(ctx context.Context) ([]queries.Incident, error) {
 	}
 	for _, id := range w.wereOpen(have) {
 		i, err := w.q.IncidentGet(ctx, w.db, id)
-		if err != nil {
+		switch {
+		case errors.Is(err, pgx.ErrNoRows): // PostgreSQL is another than it was: made anew, or from a backup
+			w.forget(id)
+			continue
+		case err != nil:
 			return nil, err
 		}
 		rows = append(rows, i)
 	}
 	return rows, nil
+}
+
+func (w *Watch) forget(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.known, id)
 }
 
 func (w *Watch) wereOpen(have map[string]bool) (ids []string) {

@@ -121,6 +121,22 @@ func (q *Queries) SessionGet(ctx context.Context, db DBTX, arg SessionGetParams)
 	return i, err
 }
 
+const sessionOwner = `-- name: SessionOwner :one
+SELECT u.id, u.email FROM session s JOIN app_user u ON u.id = s.user_id WHERE s.id = $1
+`
+
+type SessionOwnerRow struct {
+	ID    int64
+	Email string
+}
+
+func (q *Queries) SessionOwner(ctx context.Context, db DBTX, id int64) (SessionOwnerRow, error) {
+	row := db.QueryRow(ctx, sessionOwner, id)
+	var i SessionOwnerRow
+	err := row.Scan(&i.ID, &i.Email)
+	return i, err
+}
+
 const sessionPageBackward = `-- name: SessionPageBackward :many
 SELECT token_hash, id, user_id, data, created_at, last_seen_at, expires_at, ended_at, address, user_agent FROM session
  WHERE (created_at, id) < (coalesce($1::timestamptz, 'infinity'), coalesce($2::bigint, 0))

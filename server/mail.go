@@ -60,7 +60,7 @@ func readMail(text string) (*mailer, error) {
 	return m, nil
 }
 
-// mailer sends one message at a time.
+// mailer sends each message over a connection of its own.
 type mailer struct {
 	client *mail.Client
 	from   string

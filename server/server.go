@@ -47,7 +47,8 @@ const (
 	retryFirst   = time.Second
 	retryLast    = 15 * time.Second
 
-	// Stopping: what is being answered gets stopLimit to its end, and saying goodbye to others closeLimit.
+	// Stopping: what is being answered gets stopLimit to its end, orders runbook.OrderLimit, and saying
+	// goodbye to others closeLimit. weir-server.service and compose.yml give the process 30 s for it.
 	stopLimit  = 5 * time.Second
 	closeLimit = 500 * time.Millisecond
 )
@@ -327,7 +328,7 @@ func (s *server) run(ctx context.Context) error {
 }
 
 // stop takes no more requests, ends streams, and lets everything else come to its end. What takes
-// longer is cut off: an order that has begun is carried out or undone all the same.
+// longer is cut off, but for orders: one that has begun is carried out or undone before the process ends.
 func (s *server) stop() {
 	s.stopping.Store(true)
 	s.log.Info("server stops")
@@ -337,6 +338,11 @@ func (s *server) stop() {
 	if err := errors.Join(s.http.Shutdown(ctx), s.web.Wait(ctx)); err != nil {
 		s.log.Warn("requests were cut off", "error", err)
 		s.http.Close()
+	}
+	ctx, cancel = context.WithTimeout(context.Background(), runbook.OrderLimit)
+	defer cancel()
+	if err := s.runbook.Wait(ctx); err != nil {
+		s.log.Error("an order was cut off", "error", err)
 	}
 }
 

@@ -69,6 +69,8 @@ func (r *Runbook) end(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.underway, id)
+	close(r.ended)
+	r.ended = make(chan struct{})
 }
 
 // close writes down how an order ended: on this machine first, then where everybody reads it.

@@ -70,13 +70,14 @@ type Runbook struct {
 
 	mu       sync.Mutex
 	underway map[string]bool // ids of audit entries that are still being written
+	ended    chan struct{}   // closed when the next of them has ended
 
 	pauses memory
 }
 
 // New makes a Runbook; nothing is connected or asked yet.
 func New(d Deps) *Runbook {
-	r := &Runbook{Deps: d, turn: make(chan struct{}, 1), underway: map[string]bool{}}
+	r := &Runbook{Deps: d, turn: make(chan struct{}, 1), underway: map[string]bool{}, ended: make(chan struct{})}
 	r.turn <- struct{}{}
 	return r
 }
@@ -124,6 +125,27 @@ func (r *Runbook) Do(ctx context.Context, actor Actor, o Order) (Outcome, error)
 		return r.close(ctx, e, Outcome{Result: RefusedResult, Reasons: flight.Reasons}), flight.refusal(o)
 	}
 	return r.act(ctx, v, e, o)
+}
+
+// OrderLimit is how long an order takes at most from its first act on, with what it undoes and its audit.
+const OrderLimit = actLimit + undoLimit + journalLimit
+
+// Wait returns when no order is being carried out any more, or with ctx's error. It is for a program
+// that ends: half an order would stay half done, and nobody would know.
+func (r *Runbook) Wait(ctx context.Context) error {
+	for {
+		r.mu.Lock()
+		left, ended := len(r.underway), r.ended
+		r.mu.Unlock()
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // DryRun is the pre-flight alone: the reasons that would refuse the order, and what it would do. An

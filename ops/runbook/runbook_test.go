@@ -199,6 +199,31 @@ func TestWhenOneHAProxyDoesNotObeyTheOtherIsPutBackAsItWas(t *testing.T) {
 	}
 }
 
+func TestAProgramThatEndsWaitsForTheOrderThatHasBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := newChain()
+		world.nodes["haproxy2"].hung = true
+		r := world.runbook()
+		if err := r.Wait(t.Context()); err != nil {
+			t.Errorf("with no order: %v", err)
+		}
+		began := time.Now()
+		go r.Do(t.Context(), operator, Order{Verb: Drain, Host: "pgb2", Reason: "a test"})
+		synctest.Wait()
+		soon, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := r.Wait(soon); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("while it is carried out: %v", err)
+		}
+		if err := r.Wait(t.Context()); err != nil || time.Since(began) != actLimit+undoLimit {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+		if is := world.nodes["haproxy1"].admin["pgb2"]; is != haproxy.Ready {
+			t.Errorf("haproxy1 has it in %s", is)
+		}
+	})
+}
+
 func TestWhenOneHAProxyTakesForEverTheOtherIsPutBackAllTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := newChain()

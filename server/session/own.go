@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 
@@ -71,13 +72,15 @@ func (m *Manager) EndSession(ctx context.Context, by runbook.Actor, id int64, re
 	a := act{actor: by, verb: "session-end", reason: reason}
 	var hash []byte
 	err := m.change(ctx, &a, func(ctx context.Context, tx pgx.Tx) error {
-		own, err := m.owns(ctx, tx, by, id)
-		if err != nil {
+		owner, err := m.q.SessionOwner(ctx, tx, id)
+		own := by.Kind == runbook.User && by.ID == owner.ID
+		switch {
+		case errors.Is(err, pgx.ErrNoRows), err == nil && !own && !may(by.Role, runbook.Administrator):
+			return fault.Errorf(fault.NotFound, "You have no such session.")
+		case err != nil:
 			return err
 		}
-		if !own && !may(by.Role, runbook.Administrator) {
-			return fault.Errorf(fault.NotFound, "You have no such session.")
-		}
+		a.subject = owner.Email
 		hash, err = m.q.SessionEnd(ctx, tx, queries.SessionEndParams{ID: id, At: m.Now()})
 		return err
 	})
@@ -85,30 +88,6 @@ func (m *Manager) EndSession(ctx context.Context, by runbook.Actor, id int64, re
 		m.sessions.drop(string(hash))
 	}
 	return err
-}
-
-// owns says whether the session is one of the actor's.
-func (m *Manager) owns(ctx context.Context, tx pgx.Tx, by runbook.Actor, id int64) (bool, error) {
-	if by.Kind != runbook.User {
-		return false, nil
-	}
-	p := queries.SessionPageForwardParams{At: m.Now(), UserID: &by.ID, Size: 100}
-	for {
-		page, err := m.q.SessionPageForward(ctx, tx, p)
-		if err != nil {
-			return false, err
-		}
-		for _, s := range page {
-			if s.ID == id {
-				return true, nil
-			}
-		}
-		if len(page) < int(p.Size) {
-			return false, nil
-		}
-		last := page[len(page)-1]
-		p.AfterAt, p.AfterID = &last.CreatedAt, &last.ID
-	}
 }
 
 // EndSessions ends all sessions of a user, one's own or, for administrators, anybody's. The one that

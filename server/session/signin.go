@@ -89,7 +89,7 @@ func (m *Manager) failed(ctx context.Context, v *visit, verb, email string, u qu
 	}
 	m.note(ctx, a.entry(m, m.Now(), runbook.RefusedResult))
 	if !knownDevice {
-		if err := m.count(ctx, byAddress, addressKey(v.address)); err != nil {
+		if err := m.fail(ctx, byAddress, addressKey(v.address), true); err != nil {
 			return explain(err)
 		}
 	}

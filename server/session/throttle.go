@@ -14,8 +14,10 @@ import (
 )
 
 // Throttles live in PostgreSQL, so they survive restarts and hold for all servers together. An
-// attempt is counted before its password is looked at: many at once get no more than one after the
-// other.
+// attempt is counted against its account before its password is looked at: many at once get no more
+// than one after the other. Against its address it is counted when it has failed, as an office that
+// signs in at nine o'clock is no attack: also while the address is blocked, so that many at once block
+// it for as long as if they had come one after the other.
 //
 // Nobody is locked out for ever. Waiting never exceeds the policy's longest; a browser that signed in
 // to the account before has a throttle of its own, which nobody else can fill; and a reset link from
@@ -88,8 +90,13 @@ func blocked(row queries.LoginThrottle, now time.Time) error {
 }
 
 // count counts an attempt before it is made; forgive takes it back. The error is RateLimited when
-// others were quicker and the key is blocked by now.
+// others were quicker and the key is blocked by now: then it is not made, and does not count.
 func (m *Manager) count(ctx context.Context, p policy, key string) error {
+	return m.fail(ctx, p, key, false)
+}
+
+// fail counts an attempt; one that was made counts also when the key is blocked by now.
+func (m *Manager) fail(ctx context.Context, p policy, key string, made bool) error {
 	now := m.Now()
 	tx, err := m.DB.BeginTx(ctx, pgx.TxOptions{})
 	if err != nil {
@@ -101,7 +108,7 @@ func (m *Manager) count(ctx context.Context, p policy, key string) error {
 	if err != nil {
 		return fmt.Errorf("count attempt: %w", err)
 	}
-	if err := blocked(row, now); err != nil {
+	if err := blocked(row, now); err != nil && !made {
 		return err
 	}
 	if wait := p.wait(row.Failures); wait > 0 {

@@ -228,7 +228,9 @@ func (w *Web) show(rw http.ResponseWriter, a *asked, m made) {
 	}
 	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
 	templ.Handler(frame(p, m.content), templ.WithStatus(max(m.status, http.StatusOK)), templ.WithErrorHandler(func(r *http.Request, err error) http.Handler {
-		return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { w.Answer(rw, r, err) })
+		plain := w.Errors
+		plain.Page = nil // a page about it would fail in the same way, and so would the one about that
+		return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { plain.Answer(rw, r, err) })
 	})).ServeHTTP(rw, a.Request)
 }
 

@@ -25,6 +25,9 @@ var statuses = map[fault.Code]int{
 
 var errNoPage = fault.Errorf(fault.NotFound, "There is no such page.")
 
+// statusClientLeft is for the log alone, in the number that nginx made usual: nobody reads the answer.
+const statusClientLeft = 499
+
 // Errors answers requests that cannot be answered otherwise.
 type Errors struct {
 	Log *slog.Logger
@@ -43,6 +46,10 @@ type failure struct {
 // Answer tells an error: its code as a status, its sentence for people. What has no code is a mistake
 // of ours: the log says what, under the request's id.
 func (e Errors) Answer(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		w.WriteHeader(statusClientLeft)
+		return
+	}
 	f := failure{Code: fault.CodeOf(err), Message: fault.MessageOf(err), Field: fault.FieldOf(err), ID: requestID(r.Context())}
 	if f.Code == fault.Internal {
 		e.Log.ErrorContext(r.Context(), "request failed", "error", err)

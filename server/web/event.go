@@ -83,6 +83,7 @@ func (w *Web) follow(l *listener, a *asked, p *probe) {
 	defer check.Stop()
 	var changes layout.Changes
 	f := a.frame
+	a.frame = nil // each leads to the next: who holds on to the first holds all that were drawn since
 	now := func() { l.send("beat", []byte(time.Now().UTC().Format(time.RFC3339Nano))) }
 	now()
 	for draw := true; l.err == nil; {

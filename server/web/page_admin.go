@@ -466,7 +466,9 @@ func (w *Web) nobodyTold(ctx context.Context) *ui.Notice {
 		go func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), alarmLimit)
 			defer cancel()
-			told := w.channels(ctx).Told()
+			channels := w.channels(ctx)
+			w.lastWords(ctx, channels.List, nil, false)
+			told := channels.Told()
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			a.told = told

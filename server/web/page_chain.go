@@ -76,7 +76,7 @@ func (w *Web) history(a *asked) overview.History {
 }
 
 func (w *Web) changes(a *asked) (h overview.History, err error) {
-	ctx, cancel := context.WithTimeout(a.Context(), historyLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.Context()), historyLimit) // others wait for it as well
 	defer cancel()
 	n := changesShown
 	incidents, err := w.Query.Incidents(ctx, nil, nil, nil, nil, nil, nil, &n, nil, nil, nil)

@@ -69,7 +69,7 @@ func (w *Web) openNow(a *asked) []incident.Incident {
 
 // openRows are the open incidents by cause: there is one of each.
 func (w *Web) openRows(a *asked) (map[string]incident.Incident, error) {
-	ctx, cancel := context.WithTimeout(a.Context(), historyLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.Context()), historyLimit) // others wait for it as well
 	defer cancel()
 	open, most := true, noun.MaxPage
 	page, err := w.Query.Incidents(ctx, &open, nil, nil, nil, nil, nil, &most, nil, nil, nil)
@@ -229,7 +229,7 @@ func (w *Web) present(a *asked, m *incident.Model) {
 // untold is what keeps messages about an incident back.
 func (w *Web) untold(a *asked, i incident.Incident) incident.Untold {
 	u, _ := shared(a.frame, "why nobody was told of "+i.Cause, func() (u incident.Untold, err error) {
-		ctx, cancel := a.limited()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(a.Context()), partLimit) // others wait for it as well
 		defer cancel()
 		owed, err := w.owed(ctx)
 		switch {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"weir/graph/noun"
+	"weir/ops/fault"
 	ops "weir/ops/incident"
 	"weir/ops/runbook"
 	"weir/views/layout"
@@ -224,7 +225,11 @@ func (w *Web) metricCSV(rw http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), metricLimit)
 	defer cancel()
-	stretch, _ := metric.ParseRange(r.URL.Query(), a.clock)
+	stretch, wrong := metric.ParseRange(r.URL.Query(), a.clock)
+	if len(wrong) > 0 {
+		w.Answer(rw, r, fault.Field(wrong[0].Field, "%s", wrong[0].Message))
+		return
+	}
 	series, err := w.series(ctx, metric.Metrics(), stretch)
 	if err != nil {
 		w.Answer(rw, r, err)

@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/graph/gen"
+	"weir/ops/fault"
 	"weir/ops/inventory"
 	"weir/server/session"
 	"weir/views/asset"
@@ -87,9 +89,21 @@ func (w *Web) routes() {
 
 	signed := w.Sessions.Handler
 	w.mux.Handle("/graphql", w.cors(signed(w.streams.carry(w.API))))
-	w.mux.Handle("GET /graphql/explorer", signed(http.HandlerFunc(w.explorer)))
-	w.pages(signed)
+	people := func(next http.Handler) http.Handler { return signed(w.unpinned(next)) }
+	w.mux.Handle("GET /graphql/explorer", people(http.HandlerFunc(w.explorer)))
+	w.pages(people)
 	w.mux.HandleFunc("/", func(rw http.ResponseWriter, r *http.Request) { w.Answer(rw, r, errNoPage) })
+}
+
+// unpinned keeps a token that is pinned to fields of the API off the pages, which are made of others.
+func (w *Web) unpinned(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if v, err := session.ViewerOf(r.Context()); err == nil && v.Operations != nil {
+			w.Answer(rw, r, fault.Errorf(fault.Forbidden, "This token is for %s at /graphql, and for no page.", strings.Join(v.Operations, ", ")))
+			return
+		}
+		next.ServeHTTP(rw, r)
+	})
 }
 
 // Handler is all of it. From the outside in: an id and a line in the log for each request, also for

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/graph/gen"
@@ -426,5 +427,88 @@ func TestTheStoryIsOnlyInProgramsThatWereBuiltByHand(t *testing.T) {
 		if r.Code != want {
 			t.Errorf("version %s: %d, want %d", w.Version, r.Code, want)
 		}
+	}
+}
+
+func TestWhoLeavesBeforeThePageIsDrawnHarmsNobody(t *testing.T) {
+	s := newSite(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, path := range []string{"/sign-in", "/no/such/page", "/"} {
+		w := httptest.NewRecorder()
+		s.Web.Handler().ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil))
+		if w.Code != statusClientLeft {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	if strings.Contains(s.log.String(), `"ERROR"`) {
+		t.Errorf("it counts as our mistake:\n%s", s.log)
+	}
+}
+
+// pinnedRow is an administrator's token that is pinned to one field.
+type pinnedRow struct{}
+
+func (pinnedRow) Scan(to ...any) error {
+	for i, v := range []any{int64(9), nil, "graphs", nil, nil, "administrator", []string{"fleet"}} {
+		switch p := to[i].(type) {
+		case *int64:
+			*p = v.(int64)
+		case *string:
+			if v != nil {
+				*p = v.(string)
+			}
+		case *[]string:
+			*p = v.([]string)
+		}
+	}
+	*(to[9].(*time.Time)) = time.Now().Add(time.Hour)
+	return nil
+}
+
+type pinnedTables struct{ noTables }
+
+func (pinnedTables) QueryRow(context.Context, string, ...any) pgx.Row { return pinnedRow{} }
+func (pinnedTables) Exec(context.Context, string, ...any) (pgconn.CommandTag, error) {
+	return pgconn.CommandTag{}, nil
+}
+
+func TestATokenThatIsPinnedToFieldsIsForNoPage(t *testing.T) {
+	s := newSite(t, nil)
+	var err error
+	s.Web.Metrics = prometheus.NewRegistry()
+	s.Web.Deps.Sessions, err = session.New(session.Deps{DB: pinnedTables{}, Now: time.Now, NewID: newID, OnError: s.Web.Answer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := New(s.Web.Deps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := httptest.NewServer(w.Handler())
+	defer site.Close()
+	bearer := "Bearer weir_" + strings.Repeat("a", 52)
+	for _, c := range []struct{ method, path string }{{"GET", "/"}, {"GET", "/events?page=%2F"}, {"GET", "/history/csv"}, {"GET", "/admin/audit/csv"}, {"GET", "/graphql/explorer"},
+		{"POST", "/account/tokens/new"}, {"POST", "/poolers/pgb1/drain"}, {"POST", "/admin/invite"}} {
+		r, err := http.NewRequestWithContext(t.Context(), c.method, site.URL+c.path, strings.NewReader("name=mine&role=administrator&for=P366D&reason=because"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", bearer)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		answer, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusForbidden || !strings.Contains(string(body), "This token is for fleet") {
+			t.Errorf("%s %s: %d %.300s", c.method, c.path, answer.StatusCode, body)
+		}
+	}
+	r, _ := http.NewRequestWithContext(t.Context(), "POST", site.URL+"/graphql", strings.NewReader("{}"))
+	r.Header.Set("Authorization", bearer)
+	if answer, err := http.DefaultTransport.RoundTrip(r); err != nil || answer.StatusCode != http.StatusOK || s.calls.Load() != 1 {
+		t.Errorf("/graphql: %v, %v, %d calls", answer, err, s.calls.Load())
 	}
 }

@@ -20,6 +20,9 @@ UPDATE session SET ended_at = @at::timestamptz WHERE token_hash = @token_hash AN
 -- The hash of the one that ended, for caches. No row when it was over.
 UPDATE session SET ended_at = @at::timestamptz WHERE id = @id AND ended_at IS NULL RETURNING token_hash;
 
+-- name: SessionOwner :one
+SELECT u.id, u.email FROM session s JOIN app_user u ON u.id = s.user_id WHERE s.id = @id;
+
 -- name: SessionEndByUser :many
 -- All sessions of one user, or all but one. The hashes of those that ended, for caches.
 WITH ended AS (

@@ -234,15 +234,16 @@ func (c *Changes) Next(now []Rendered) []byte {
 	return b.Bytes()
 }
 
-// Event writes one event of a stream: every line of the data gets its field's name.
+// Event writes one event of a stream: every line of the data gets its field's name. A line ends for
+// browsers with a carriage return as well, which the text of a query may hold.
 func Event(name string, data []byte) []byte {
 	var b bytes.Buffer
 	if name != "" {
 		fmt.Fprintf(&b, "event: %s\n", name)
 	}
-	for line := range bytes.Lines(data) {
+	for line := range bytes.Lines(bytes.ReplaceAll(data, []byte("\r"), nil)) {
 		b.WriteString("data: ")
-		b.Write(bytes.TrimRight(line, "\r\n"))
+		b.Write(bytes.TrimRight(line, "\n"))
 		b.WriteByte('\n')
 	}
 	if len(data) == 0 {

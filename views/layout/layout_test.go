@@ -45,9 +45,10 @@ func TestTheStreamIsAskedForByThePagesOwnPath(t *testing.T) {
 
 func TestAnEventHasItsNameAtEveryLine(t *testing.T) {
 	for got, want := range map[string]string{
-		string(layout.Event("", []byte("<p>a\nb</p>"))):  "data: <p>a\ndata: b</p>\n\n",
-		string(layout.Event("say", []byte("pgb2 down"))): "event: say\ndata: pgb2 down\n\n",
-		string(layout.Event("reload", nil)):              "event: reload\ndata:\n\n",
+		string(layout.Event("", []byte("<p>a\nb</p>"))):                                    "data: <p>a\ndata: b</p>\n\n",
+		string(layout.Event("say", []byte("pgb2 down"))):                                   "event: say\ndata: pgb2 down\n\n",
+		string(layout.Event("", []byte("<p>select 1 --\r\revent: reload\r\ndata: x</p>"))): "data: <p>select 1 --event: reload\ndata: data: x</p>\n\n",
+		string(layout.Event("reload", nil)):                                                "event: reload\ndata:\n\n",
 	} {
 		if got != want {
 			t.Errorf("%q, not %q", got, want)
