@@ -35,6 +35,16 @@ func pooler(name string, xacts, queries int64, xactTime time.Duration) Reading {
 	}}}
 }
 
+// pooled is pgb1 with databases, each a name and how many transactions of one query it had.
+func pooled(databases ...any) Reading {
+	v := PoolerView{Stats: []pgbouncer.Stat{{Database: "pgbouncer", TotalXactCount: 1, TotalQueryCount: 1}}}
+	for i := 0; i < len(databases); i += 2 {
+		n := int64(databases[i+1].(int))
+		v.Stats = append(v.Stats, pgbouncer.Stat{Database: databases[i].(string), TotalXactCount: n, TotalQueryCount: n, TotalReceived: 100 * n, TotalSent: 100 * n})
+	}
+	return Reading{Source: Source{PoolerKind, "pgb1"}, Value: v}
+}
+
 func xacts(count int64, started time.Time) Reading {
 	return Reading{Source: Source{DirectKind, "postgres"}, Value: postgres.Probe{Xacts: count, StartTime: started}}
 }
@@ -81,6 +91,20 @@ func TestFold(t *testing.T) {
 		{"a rate spans the failed readings between", []Reading{pooler("pgb1", 100, 700, 0), failed(pgb1), pooler("pgb1", 300, 2100, 0)},
 			func(s *Snapshot) bool { return s.Poolers[0].Rates.Xacts == 100 }},
 		{"totals that went back are a restart, and no rate", []Reading{pooler("pgb1", 300, 2100, 0), pooler("pgb1", 4, 9, 0)},
+			func(s *Snapshot) bool {
+				return s.Poolers[0].Restarted.Equal(at(1)) && s.Poolers[0].Rates == PoolerRates{}
+			}},
+		{"a database that the pooler has forgotten, with its totals, is no restart, and takes nothing from the rates", []Reading{
+			pooled("app", 1000, "reports", 5000), pooled("app", 1100), pooled("app", 1150)},
+			func(s *Snapshot) bool {
+				p := s.Poolers[0]
+				return p.Restarted.IsZero() && p.Rates.Xacts == 50 && p.Rates.Queries == 50 && p.Rates.Received == 5000
+			}},
+		{"nor does it when what the others did is more than it had", []Reading{pooled("app", 1000, "reports", 40), pooled("app", 1500)},
+			func(s *Snapshot) bool { return s.Poolers[0].Rates.Xacts == 500 && s.Poolers[0].Restarted.IsZero() }},
+		{"a database that comes back counts from zero", []Reading{pooled("app", 1000, "reports", 5000), pooled("app", 1000), pooled("app", 1000, "reports", 7)},
+			func(s *Snapshot) bool { return s.Poolers[0].Rates.Xacts == 7 && s.Poolers[0].Restarted.IsZero() }},
+		{"one database that fell is a restart, however much another grew", []Reading{pooled("app", 10, "reports", 500), pooled("app", 9000, "reports", 3)},
 			func(s *Snapshot) bool {
 				return s.Poolers[0].Restarted.Equal(at(1)) && s.Poolers[0].Rates == PoolerRates{}
 			}},

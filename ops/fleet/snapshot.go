@@ -271,28 +271,27 @@ func foldPooler(p Pooler, r Reading) Pooler {
 	if !before.Known() || r.Err != nil {
 		return p
 	}
-	was, is := pgbouncer.Total(before.Value.Stats), pgbouncer.Total(p.View.Value.Stats)
-	if p.View.Value.Ended > before.Value.Ended || is.TotalQueryCount < was.TotalQueryCount || is.TotalReceived < was.TotalReceived {
+	passed, ok := pgbouncer.Since(before.Value.Stats, p.View.Value.Stats)
+	if p.View.Value.Ended > before.Value.Ended || !ok {
 		p.Restarted, p.Rates = r.At, PoolerRates{}
 		p.Restarts = append(since(p.Restarts, r.At.Add(-flapMemory), func(t time.Time) time.Time { return t }), r.At)
 		return p
 	}
-	p.Rates = poolerRates(was, is, p.View.Seen.Sub(before.Seen))
+	p.Rates = poolerRates(passed, p.View.Seen.Sub(before.Seen))
 	return p
 }
 
-func poolerRates(was, is pgbouncer.Stat, over time.Duration) PoolerRates {
+func poolerRates(passed pgbouncer.Stat, over time.Duration) PoolerRates {
 	if over <= 0 {
 		return PoolerRates{}
 	}
 	s := over.Seconds()
-	xacts, queries := is.TotalXactCount-was.TotalXactCount, is.TotalQueryCount-was.TotalQueryCount
 	return PoolerRates{
-		Xacts: float64(xacts) / s, Queries: float64(queries) / s,
-		Received: float64(is.TotalReceived-was.TotalReceived) / s, Sent: float64(is.TotalSent-was.TotalSent) / s,
-		MeanXact:  mean(is.TotalXactTime-was.TotalXactTime, xacts),
-		MeanQuery: mean(is.TotalQueryTime-was.TotalQueryTime, queries),
-		MeanWait:  mean(is.TotalWaitTime-was.TotalWaitTime, xacts),
+		Xacts: float64(passed.TotalXactCount) / s, Queries: float64(passed.TotalQueryCount) / s,
+		Received: float64(passed.TotalReceived) / s, Sent: float64(passed.TotalSent) / s,
+		MeanXact:  mean(passed.TotalXactTime, passed.TotalXactCount),
+		MeanQuery: mean(passed.TotalQueryTime, passed.TotalQueryCount),
+		MeanWait:  mean(passed.TotalWaitTime, passed.TotalXactCount),
 		Over:      over,
 	}
 }
