@@ -118,6 +118,10 @@ func TestFold(t *testing.T) {
 			func(s *Snapshot) bool { return s.Nodes[0].Rates == NodeRates{35, 1000, 9000} }},
 		{"a HAProxy that started again has no rate", []Reading{stats("haproxy1", frontend(900, 0, 0)), stats("haproxy1", frontend(3, 0, 0))},
 			func(s *Snapshot) bool { return s.Nodes[0].Rates == NodeRates{} }},
+		{"nor has one that has had as many sessions since, which carried less", []Reading{stats("haproxy1", frontend(25, 5_000_000, 0)), stats("haproxy1", frontend(26, 40_000, 0))},
+			func(s *Snapshot) bool { return s.Nodes[0].Rates == NodeRates{} }},
+		{"nor when less went to clients only", []Reading{stats("haproxy1", frontend(25, 0, 5_000_000)), stats("haproxy1", frontend(26, 0, 40_000))},
+			func(s *Snapshot) bool { return s.Nodes[0].Rates == NodeRates{} }},
 		{"a flap between two readings is found by HAProxy's count", []Reading{
 			stats("haproxy1", server("pgb2", haproxy.Up, 1)), stats("haproxy1", server("pgb2", haproxy.Up, 3))},
 			func(s *Snapshot) bool {

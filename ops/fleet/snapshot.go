@@ -194,8 +194,8 @@ func foldNode(n Node, r Reading) Node {
 func nodeRates(a, b haproxy.Stats, over time.Duration) NodeRates {
 	was, _ := a.Find("postgres", "FRONTEND")
 	is, ok := b.Find("postgres", "FRONTEND")
-	if !ok || over <= 0 || is.SessionsTotal < was.SessionsTotal { // it started again
-		return NodeRates{}
+	if !ok || over <= 0 || is.SessionsTotal < was.SessionsTotal || is.BytesIn < was.BytesIn || is.BytesOut < was.BytesOut {
+		return NodeRates{} // it started again
 	}
 	s := over.Seconds()
 	return NodeRates{
