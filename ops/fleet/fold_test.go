@@ -21,7 +21,7 @@ func stats(node string, rows ...haproxy.Row) Reading {
 }
 
 func server(name string, state haproxy.State, downs int64) haproxy.Row {
-	return haproxy.Row{Proxy: PoolerBackend, Name: name, Kind: haproxy.Server, State: state, CheckDowns: downs}
+	return haproxy.Row{Proxy: PoolerBackend, Name: name, Kind: haproxy.Server, State: state, CheckDowns: downs, CheckFails: 2 * downs}
 }
 
 func frontend(sessions, in, out int64) haproxy.Row {
@@ -140,6 +140,28 @@ func TestFold(t *testing.T) {
 				f := s.Nodes[0].Falls
 				return len(f) == 2 && f[0] == Fall{"pgb2", 0, 1, at(1)} && f[1] == Fall{"pgb2", 1, 1, at(2)}
 			}},
+		{"an operator's maint, which HAProxy counts as well, is neither a fall nor a flap, seen or not", []Reading{
+			stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 0, 5)), stats("haproxy1", counted(haproxy.NotChecked, haproxy.Maint, 1, 5)),
+			stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 1, 5)), stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 2, 5)),
+			stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 4, 5)), stats("haproxy1", counted(haproxy.NotChecked, haproxy.Maint, 6, 5))},
+			func(s *Snapshot) bool { return len(s.Nodes[0].Falls) == 0 && len(s.Nodes[0].Flaps) == 0 }},
+		{"what dies before it is put into maint, or as soon as it is ready, falls", []Reading{
+			stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 0, 0)), stats("haproxy1", counted(haproxy.NotChecked, haproxy.Maint, 1, 2)),
+			stats("haproxy1", counted(haproxy.Down, haproxy.Ready, 2, 3)), stats("haproxy1", counted(haproxy.NotChecked, haproxy.Maint, 2, 3)),
+			stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 3, 4))},
+			func(s *Snapshot) bool {
+				f := s.Nodes[0].Falls
+				return len(f) == 3 && f[0] == Fall{"pgb2", 0, 1, at(1)} && f[1] == Fall{"pgb2", 0, 1, at(2)} && f[2] == Fall{"pgb2", 0, 1, at(4)} && len(s.Nodes[0].Flaps) == 0
+			}},
+		{"a death and a maint between two readings are one fall and one flap", []Reading{
+			stats("haproxy1", counted(haproxy.UpGoingDown, haproxy.Ready, 0, 1)), stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 2, 2))},
+			func(s *Snapshot) bool {
+				n := s.Nodes[0]
+				return len(n.Falls) == 1 && n.Falls[0] == Fall{"pgb2", 0, 1, at(1)} && len(n.Flaps) == 1 && n.Flaps[0] == Flap{"pgb2", 1, at(1)}
+			}},
+		{"a process that started again has counted nothing yet", []Reading{
+			stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 3, 9)), stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 0, 0))},
+			func(s *Snapshot) bool { return len(s.Nodes[0].Falls) == 0 && len(s.Nodes[0].Flaps) == 0 }},
 		{"a reading of a part the inventory does not have changes no part", []Reading{pooler("pgb9", 1, 1, 0)},
 			func(s *Snapshot) bool { return len(s.Poolers) == 3 && s.Version == 1 }},
 	} {
@@ -209,7 +231,16 @@ func BenchmarkFold(b *testing.B) {
 
 func downs(name string, by ...int64) haproxy.Row {
 	r := server(name, haproxy.Up, 0)
-	r.Downs = by
+	for _, n := range by {
+		r.Downs, r.Fails = append(r.Downs, n), append(r.Fails, 2*n)
+	}
+	return r
+}
+
+// counted is a server of a node with one process, in a state that an operator ordered or a check found.
+func counted(state haproxy.State, admin haproxy.Admin, downs, fails int64) haproxy.Row {
+	r := server("pgb2", state, downs)
+	r.Admin, r.CheckFails, r.Downs, r.Fails = admin, fails, []int64{downs}, []int64{fails}
 	return r
 }
 

@@ -218,13 +218,18 @@ func since[T any](all []T, from time.Time, at func(T) time.Time) []T {
 	return out
 }
 
+// deaths are how many of the times that HAProxy counted a server DOWN its check had found it dead. HAProxy
+// counts an operator's maint as well, but a check that fails is what every death ends with, and no order
+// adds one. A maint in the same stretch as a failed check too few counts as a death: nothing tells them apart.
+func deaths(downs, fails int64) int64 { return max(0, min(downs, fails)) }
+
 // missedFlaps finds poolers that were UP in both readings and went DOWN in between: HAProxy counts.
 func missedFlaps(a, b haproxy.Stats, at time.Time) []Flap {
 	var out []Flap
 	for _, is := range b.Servers(PoolerBackend) {
 		was, ok := a.Find(is.Proxy, is.Name)
-		if ok && was.State.Serving() && is.State.Serving() && is.CheckDowns > was.CheckDowns {
-			out = append(out, Flap{Pooler: is.Name, Times: is.CheckDowns - was.CheckDowns, At: at})
+		if times := deaths(is.CheckDowns-was.CheckDowns, is.CheckFails-was.CheckFails); ok && was.State.Serving() && is.State.Serving() && times > 0 {
+			out = append(out, Flap{Pooler: is.Name, Times: times, At: at})
 		}
 	}
 	return out
@@ -236,8 +241,8 @@ func falls(a, b haproxy.Stats, at time.Time) []Fall {
 	var out []Fall
 	for _, is := range b.Servers(PoolerBackend) {
 		was, _ := a.Find(is.Proxy, is.Name)
-		for process := range min(len(is.Downs), len(was.Downs)) {
-			if times := is.Downs[process] - was.Downs[process]; times > 0 {
+		for process := range min(len(is.Downs), len(was.Downs), len(is.Fails), len(was.Fails)) {
+			if times := deaths(is.Downs[process]-was.Downs[process], is.Fails[process]-was.Fails[process]); times > 0 {
 				out = append(out, Fall{Pooler: is.Name, Process: process, Times: times, At: at})
 			}
 		}
