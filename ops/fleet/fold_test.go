@@ -21,7 +21,7 @@ func stats(node string, rows ...haproxy.Row) Reading {
 }
 
 func server(name string, state haproxy.State, downs int64) haproxy.Row {
-	return haproxy.Row{Proxy: PoolerBackend, Name: name, Kind: haproxy.Server, State: state, CheckDowns: downs}
+	return haproxy.Row{Proxy: PoolerBackend, Name: name, Kind: haproxy.Server, State: state, CheckDowns: downs, CheckFails: 2 * downs}
 }
 
 func frontend(sessions, in, out int64) haproxy.Row {
@@ -33,6 +33,16 @@ func pooler(name string, xacts, queries int64, xactTime time.Duration) Reading {
 		{Database: "app", TotalXactCount: xacts, TotalQueryCount: queries, TotalReceived: queries * 100, TotalXactTime: xactTime},
 		{Database: "pgbouncer", TotalQueryCount: 1_000_000}, // the polls themselves
 	}}}
+}
+
+// pooled is pgb1 with databases, each a name and how many transactions of one query it had.
+func pooled(databases ...any) Reading {
+	v := PoolerView{Stats: []pgbouncer.Stat{{Database: "pgbouncer", TotalXactCount: 1, TotalQueryCount: 1}}}
+	for i := 0; i < len(databases); i += 2 {
+		n := int64(databases[i+1].(int))
+		v.Stats = append(v.Stats, pgbouncer.Stat{Database: databases[i].(string), TotalXactCount: n, TotalQueryCount: n, TotalReceived: 100 * n, TotalSent: 100 * n})
+	}
+	return Reading{Source: Source{PoolerKind, "pgb1"}, Value: v}
 }
 
 func xacts(count int64, started time.Time) Reading {
@@ -84,6 +94,20 @@ func TestFold(t *testing.T) {
 			func(s *Snapshot) bool {
 				return s.Poolers[0].Restarted.Equal(at(1)) && s.Poolers[0].Rates == PoolerRates{}
 			}},
+		{"a database that the pooler has forgotten, with its totals, is no restart, and takes nothing from the rates", []Reading{
+			pooled("app", 1000, "reports", 5000), pooled("app", 1100), pooled("app", 1150)},
+			func(s *Snapshot) bool {
+				p := s.Poolers[0]
+				return p.Restarted.IsZero() && p.Rates.Xacts == 50 && p.Rates.Queries == 50 && p.Rates.Received == 5000
+			}},
+		{"nor does it when what the others did is more than it had", []Reading{pooled("app", 1000, "reports", 40), pooled("app", 1500)},
+			func(s *Snapshot) bool { return s.Poolers[0].Rates.Xacts == 500 && s.Poolers[0].Restarted.IsZero() }},
+		{"a database that comes back counts from zero", []Reading{pooled("app", 1000, "reports", 5000), pooled("app", 1000), pooled("app", 1000, "reports", 7)},
+			func(s *Snapshot) bool { return s.Poolers[0].Rates.Xacts == 7 && s.Poolers[0].Restarted.IsZero() }},
+		{"one database that fell is a restart, however much another grew", []Reading{pooled("app", 10, "reports", 500), pooled("app", 9000, "reports", 3)},
+			func(s *Snapshot) bool {
+				return s.Poolers[0].Restarted.Equal(at(1)) && s.Poolers[0].Rates == PoolerRates{}
+			}},
 		{"a kept connection that the pooler closed is a restart, also when the totals are larger", []Reading{pooler("pgb1", 3, 9, 0), ended(pooler("pgb1", 30, 90, 0), 1), ended(pooler("pgb1", 300, 900, 0), 2)},
 			func(s *Snapshot) bool {
 				return s.Poolers[0].Restarted.Equal(at(2)) && len(s.Poolers[0].Restarts) == 2 && s.Poolers[0].Rates == PoolerRates{}
@@ -93,6 +117,10 @@ func TestFold(t *testing.T) {
 		{"a node's rates are of its frontend", []Reading{stats("haproxy1", frontend(10, 0, 0)), stats("haproxy1", frontend(45, 1000, 9000))},
 			func(s *Snapshot) bool { return s.Nodes[0].Rates == NodeRates{35, 1000, 9000} }},
 		{"a HAProxy that started again has no rate", []Reading{stats("haproxy1", frontend(900, 0, 0)), stats("haproxy1", frontend(3, 0, 0))},
+			func(s *Snapshot) bool { return s.Nodes[0].Rates == NodeRates{} }},
+		{"nor has one that has had as many sessions since, which carried less", []Reading{stats("haproxy1", frontend(25, 5_000_000, 0)), stats("haproxy1", frontend(26, 40_000, 0))},
+			func(s *Snapshot) bool { return s.Nodes[0].Rates == NodeRates{} }},
+		{"nor when less went to clients only", []Reading{stats("haproxy1", frontend(25, 0, 5_000_000)), stats("haproxy1", frontend(26, 0, 40_000))},
 			func(s *Snapshot) bool { return s.Nodes[0].Rates == NodeRates{} }},
 		{"a flap between two readings is found by HAProxy's count", []Reading{
 			stats("haproxy1", server("pgb2", haproxy.Up, 1)), stats("haproxy1", server("pgb2", haproxy.Up, 3))},
@@ -112,6 +140,28 @@ func TestFold(t *testing.T) {
 				f := s.Nodes[0].Falls
 				return len(f) == 2 && f[0] == Fall{"pgb2", 0, 1, at(1)} && f[1] == Fall{"pgb2", 1, 1, at(2)}
 			}},
+		{"an operator's maint, which HAProxy counts as well, is neither a fall nor a flap, seen or not", []Reading{
+			stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 0, 5)), stats("haproxy1", counted(haproxy.NotChecked, haproxy.Maint, 1, 5)),
+			stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 1, 5)), stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 2, 5)),
+			stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 4, 5)), stats("haproxy1", counted(haproxy.NotChecked, haproxy.Maint, 6, 5))},
+			func(s *Snapshot) bool { return len(s.Nodes[0].Falls) == 0 && len(s.Nodes[0].Flaps) == 0 }},
+		{"what dies before it is put into maint, or as soon as it is ready, falls", []Reading{
+			stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 0, 0)), stats("haproxy1", counted(haproxy.NotChecked, haproxy.Maint, 1, 2)),
+			stats("haproxy1", counted(haproxy.Down, haproxy.Ready, 2, 3)), stats("haproxy1", counted(haproxy.NotChecked, haproxy.Maint, 2, 3)),
+			stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 3, 4))},
+			func(s *Snapshot) bool {
+				f := s.Nodes[0].Falls
+				return len(f) == 3 && f[0] == Fall{"pgb2", 0, 1, at(1)} && f[1] == Fall{"pgb2", 0, 1, at(2)} && f[2] == Fall{"pgb2", 0, 1, at(4)} && len(s.Nodes[0].Flaps) == 0
+			}},
+		{"a death and a maint between two readings are one fall and one flap", []Reading{
+			stats("haproxy1", counted(haproxy.UpGoingDown, haproxy.Ready, 0, 1)), stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 2, 2))},
+			func(s *Snapshot) bool {
+				n := s.Nodes[0]
+				return len(n.Falls) == 1 && n.Falls[0] == Fall{"pgb2", 0, 1, at(1)} && len(n.Flaps) == 1 && n.Flaps[0] == Flap{"pgb2", 1, at(1)}
+			}},
+		{"a process that started again has counted nothing yet", []Reading{
+			stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 3, 9)), stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 0, 0))},
+			func(s *Snapshot) bool { return len(s.Nodes[0].Falls) == 0 && len(s.Nodes[0].Flaps) == 0 }},
 		{"a reading of a part the inventory does not have changes no part", []Reading{pooler("pgb9", 1, 1, 0)},
 			func(s *Snapshot) bool { return len(s.Poolers) == 3 && s.Version == 1 }},
 	} {
@@ -181,7 +231,16 @@ func BenchmarkFold(b *testing.B) {
 
 func downs(name string, by ...int64) haproxy.Row {
 	r := server(name, haproxy.Up, 0)
-	r.Downs = by
+	for _, n := range by {
+		r.Downs, r.Fails = append(r.Downs, n), append(r.Fails, 2*n)
+	}
+	return r
+}
+
+// counted is a server of a node with one process, in a state that an operator ordered or a check found.
+func counted(state haproxy.State, admin haproxy.Admin, downs, fails int64) haproxy.Row {
+	r := server("pgb2", state, downs)
+	r.Admin, r.CheckFails, r.Downs, r.Fails = admin, fails, []int64{downs}, []int64{fails}
 	return r
 }
 

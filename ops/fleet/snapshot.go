@@ -194,8 +194,8 @@ func foldNode(n Node, r Reading) Node {
 func nodeRates(a, b haproxy.Stats, over time.Duration) NodeRates {
 	was, _ := a.Find("postgres", "FRONTEND")
 	is, ok := b.Find("postgres", "FRONTEND")
-	if !ok || over <= 0 || is.SessionsTotal < was.SessionsTotal { // it started again
-		return NodeRates{}
+	if !ok || over <= 0 || is.SessionsTotal < was.SessionsTotal || is.BytesIn < was.BytesIn || is.BytesOut < was.BytesOut {
+		return NodeRates{} // it started again
 	}
 	s := over.Seconds()
 	return NodeRates{
@@ -218,13 +218,18 @@ func since[T any](all []T, from time.Time, at func(T) time.Time) []T {
 	return out
 }
 
+// deaths are how many of the times that HAProxy counted a server DOWN its check had found it dead. HAProxy
+// counts an operator's maint as well, but a check that fails is what every death ends with, and no order
+// adds one. A maint in the same stretch as a failed check too few counts as a death: nothing tells them apart.
+func deaths(downs, fails int64) int64 { return max(0, min(downs, fails)) }
+
 // missedFlaps finds poolers that were UP in both readings and went DOWN in between: HAProxy counts.
 func missedFlaps(a, b haproxy.Stats, at time.Time) []Flap {
 	var out []Flap
 	for _, is := range b.Servers(PoolerBackend) {
 		was, ok := a.Find(is.Proxy, is.Name)
-		if ok && was.State.Serving() && is.State.Serving() && is.CheckDowns > was.CheckDowns {
-			out = append(out, Flap{Pooler: is.Name, Times: is.CheckDowns - was.CheckDowns, At: at})
+		if times := deaths(is.CheckDowns-was.CheckDowns, is.CheckFails-was.CheckFails); ok && was.State.Serving() && is.State.Serving() && times > 0 {
+			out = append(out, Flap{Pooler: is.Name, Times: times, At: at})
 		}
 	}
 	return out
@@ -236,8 +241,8 @@ func falls(a, b haproxy.Stats, at time.Time) []Fall {
 	var out []Fall
 	for _, is := range b.Servers(PoolerBackend) {
 		was, _ := a.Find(is.Proxy, is.Name)
-		for process := range min(len(is.Downs), len(was.Downs)) {
-			if times := is.Downs[process] - was.Downs[process]; times > 0 {
+		for process := range min(len(is.Downs), len(was.Downs), len(is.Fails), len(was.Fails)) {
+			if times := deaths(is.Downs[process]-was.Downs[process], is.Fails[process]-was.Fails[process]); times > 0 {
 				out = append(out, Fall{Pooler: is.Name, Process: process, Times: times, At: at})
 			}
 		}
@@ -271,28 +276,27 @@ func foldPooler(p Pooler, r Reading) Pooler {
 	if !before.Known() || r.Err != nil {
 		return p
 	}
-	was, is := pgbouncer.Total(before.Value.Stats), pgbouncer.Total(p.View.Value.Stats)
-	if p.View.Value.Ended > before.Value.Ended || is.TotalQueryCount < was.TotalQueryCount || is.TotalReceived < was.TotalReceived {
+	passed, ok := pgbouncer.Since(before.Value.Stats, p.View.Value.Stats)
+	if p.View.Value.Ended > before.Value.Ended || !ok {
 		p.Restarted, p.Rates = r.At, PoolerRates{}
 		p.Restarts = append(since(p.Restarts, r.At.Add(-flapMemory), func(t time.Time) time.Time { return t }), r.At)
 		return p
 	}
-	p.Rates = poolerRates(was, is, p.View.Seen.Sub(before.Seen))
+	p.Rates = poolerRates(passed, p.View.Seen.Sub(before.Seen))
 	return p
 }
 
-func poolerRates(was, is pgbouncer.Stat, over time.Duration) PoolerRates {
+func poolerRates(passed pgbouncer.Stat, over time.Duration) PoolerRates {
 	if over <= 0 {
 		return PoolerRates{}
 	}
 	s := over.Seconds()
-	xacts, queries := is.TotalXactCount-was.TotalXactCount, is.TotalQueryCount-was.TotalQueryCount
 	return PoolerRates{
-		Xacts: float64(xacts) / s, Queries: float64(queries) / s,
-		Received: float64(is.TotalReceived-was.TotalReceived) / s, Sent: float64(is.TotalSent-was.TotalSent) / s,
-		MeanXact:  mean(is.TotalXactTime-was.TotalXactTime, xacts),
-		MeanQuery: mean(is.TotalQueryTime-was.TotalQueryTime, queries),
-		MeanWait:  mean(is.TotalWaitTime-was.TotalWaitTime, xacts),
+		Xacts: float64(passed.TotalXactCount) / s, Queries: float64(passed.TotalQueryCount) / s,
+		Received: float64(passed.TotalReceived) / s, Sent: float64(passed.TotalSent) / s,
+		MeanXact:  mean(passed.TotalXactTime, passed.TotalXactCount),
+		MeanQuery: mean(passed.TotalQueryTime, passed.TotalQueryCount),
+		MeanWait:  mean(passed.TotalWaitTime, passed.TotalXactCount),
 		Over:      over,
 	}
 }

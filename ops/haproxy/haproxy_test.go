@@ -59,6 +59,7 @@ type machine struct {
 	node  inventory.Node
 	calls chan func() // run on a thread inside the namespace
 	log   *syncBuffer
+	pgb3  net.Listener
 
 	peerCan atomic.Bool // the other node could take the VIP
 }
@@ -102,7 +103,8 @@ func start(t *testing.T) *machine {
 	m.log.wait(t, "up\n")
 	m.enter(t, cmd.Process.Pid)
 	for _, p := range inv.PgBouncer.Poolers {
-		go answerChecks(m.listen(t, p.Address, inv.PgBouncer.Port))
+		m.pgb3 = m.listen(t, p.Address, inv.PgBouncer.Port) // the last one
+		go answerChecks(m.pgb3)
 	}
 	m.servePeer(t)
 	io.WriteString(stdin, "go\n")
@@ -495,6 +497,40 @@ func TestANodeOfTwoProcesses(t *testing.T) {
 		three := New(m.node, m.inv, testSecrets.HAProxyStats, 3, m.dial)
 		if _, err := three.Stats(ctx); err == nil || !strings.Contains(err.Error(), "haproxy-3 on haproxy1: ") {
 			t.Errorf("statistics with a process missing: %v", err)
+		}
+	})
+
+	t.Run("counts maint as a fall that no check failed for, and a death as one that a check did", func(t *testing.T) {
+		steady := func(what string, is State) (r Row) {
+			m.eventually(t, what, func(context.Context) bool { r = server(t, "pgb3"); return r.State == is && r.Disagree == nil })
+			return r
+		}
+		more := func(a, b []int64) (out []int64) {
+			for i := range a {
+				out = append(out, b[i]-a[i])
+			}
+			return out
+		}
+		order := func(to Admin) {
+			t.Helper()
+			if err := c.SetServer(ctx, Poolers, "pgb3", to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		order(Ready)
+		was := steady("pgb3 is UP", Up)
+		for range 2 {
+			order(Maint)
+			order(Ready)
+		}
+		is := steady("pgb3 is UP again", Up)
+		if downs, fails := more(was.Downs, is.Downs), more(was.Fails, is.Fails); !slices.Equal(downs, []int64{2, 2}) || !slices.Equal(fails, []int64{0, 0}) {
+			t.Errorf("maint twice: DOWN %v more, failed checks %v more", downs, fails)
+		}
+		m.pgb3.Close()
+		dead := steady("pgb3 is DOWN", Down)
+		if downs, fails := more(is.Downs, dead.Downs), more(is.Fails, dead.Fails); !slices.Equal(downs, []int64{1, 1}) || slices.Min(fails) < 1 {
+			t.Errorf("dead: DOWN %v more, failed checks %v more", downs, fails)
 		}
 	})
 }

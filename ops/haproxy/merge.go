@@ -36,7 +36,7 @@ func merge(processes [][]Row) []Row {
 	index := map[key]int{}
 	var out []Row
 	opinions := map[int][]Opinion{}
-	downs := map[int][]int64{}
+	downs, fails := map[int][]int64{}, map[int][]int64{}
 	for p, rows := range processes {
 		for _, r := range rows {
 			k := key{r.Proxy, r.Name}
@@ -48,12 +48,12 @@ func merge(processes [][]Row) []Row {
 			} else {
 				out[i] = join(out[i], r)
 			}
-			downs[i] = append(downs[i], r.CheckDowns)
+			downs[i], fails[i] = append(downs[i], r.CheckDowns), append(fails[i], r.CheckFails)
 			opinions[i] = append(opinions[i], Opinion{"haproxy" + suffix(p+1), r.State, r.Admin, r.Health})
 		}
 	}
 	for i, each := range opinions {
-		out[i].Downs = downs[i]
+		out[i].Downs, out[i].Fails = downs[i], fails[i]
 		if slices.ContainsFunc(each, func(o Opinion) bool { return o.State != each[0].State || o.Admin != each[0].Admin }) {
 			out[i].Disagree = each
 		}

@@ -43,9 +43,9 @@ type Row struct {
 	CheckCode     int64         // of HTTP checks
 	CheckDuration time.Duration // of the last check
 	LastCheck     string        // what the component said, for people
-	CheckFails    int64         // failed checks since HAProxy started
+	CheckFails    int64         // failed checks since HAProxy started, those while it is DOWN or in maint left out
 	CheckDowns    int64         // times it went DOWN or to maint since HAProxy started: finds a flap between two polls
-	Downs         []int64       // CheckDowns of each process of the node, in their order
+	Downs, Fails  []int64       // CheckDowns and CheckFails of each process of the node, in their order
 	LastChange    time.Duration // ago, of UP or DOWN
 	Downtime      time.Duration // sum since HAProxy started
 

@@ -112,12 +112,12 @@ func TestAPageThatIsNotWholeIsRefused(t *testing.T) {
 
 func TestTwoProcessesAreReadAsOneNode(t *testing.T) {
 	a := []Row{
-		{Proxy: "pgbouncer", Name: "pgb1", Kind: Server, State: Up, Admin: Ready, Sessions: 10, SessionsLimit: 2000, CheckDowns: 1, LastChange: time.Hour, LastCheck: "fine"},
+		{Proxy: "pgbouncer", Name: "pgb1", Kind: Server, State: Up, Admin: Ready, Sessions: 10, SessionsLimit: 2000, CheckDowns: 1, CheckFails: 3, LastChange: time.Hour, LastCheck: "fine"},
 		{Proxy: "pgbouncer", Name: "pgb2", Kind: Server, State: Up, Admin: Ready},
 		{Proxy: "hold", Name: "self", Kind: Server, State: NoCheck, Admin: Ready},
 	}
 	b := []Row{
-		{Proxy: "pgbouncer", Name: "pgb1", Kind: Server, State: Down, Admin: Ready, Sessions: 7, SessionsLimit: 2000, CheckDowns: 2, LastChange: time.Second, LastCheck: "refused"},
+		{Proxy: "pgbouncer", Name: "pgb1", Kind: Server, State: Down, Admin: Ready, Sessions: 7, SessionsLimit: 2000, CheckDowns: 2, CheckFails: 4, LastChange: time.Second, LastCheck: "refused"},
 		{Proxy: "pgbouncer", Name: "pgb2", Kind: Server, State: Up, Admin: Ready},
 	}
 	got := merge([][]Row{a, b})
@@ -127,6 +127,9 @@ func TestTwoProcessesAreReadAsOneNode(t *testing.T) {
 	r := got[0]
 	if r.State != Down || r.LastCheck != "refused" || r.Sessions != 17 || r.SessionsLimit != 4000 || r.CheckDowns != 3 || r.LastChange != time.Second {
 		t.Errorf("pgb1 merged: %+v", r)
+	}
+	if !slices.Equal(r.Downs, []int64{1, 2}) || !slices.Equal(r.Fails, []int64{3, 4}) || r.CheckFails != 7 {
+		t.Errorf("pgb1: processes counted DOWN %v and failed checks %v, %d in all", r.Downs, r.Fails, r.CheckFails)
 	}
 	want := []Opinion{{"haproxy", Up, Ready, Health{}}, {"haproxy-2", Down, Ready, Health{}}}
 	if !slices.Equal(r.Disagree, want) {

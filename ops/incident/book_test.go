@@ -56,7 +56,7 @@ func TestWhatIsSaid(t *testing.T) {
 		{"a flap that no poll saw is said once, though both HAProxies counted it", func(w *watch) {
 			for _, n := range w.node {
 				row := n.rows["pgb2"]
-				row.CheckDowns++
+				row.CheckDowns, row.CheckFails = row.CheckDowns+1, row.CheckFails+2
 				n.rows["pgb2"] = row
 			}
 			w.pass(2 * time.Minute)
@@ -64,7 +64,7 @@ func TestWhatIsSaid(t *testing.T) {
 		{"a pooler that flaps between all polls flaps", func(w *watch) {
 			for range 4 {
 				row := w.node["haproxy1"].rows["pgb2"]
-				row.CheckDowns++
+				row.CheckDowns, row.CheckFails = row.CheckDowns+1, row.CheckFails+2
 				w.node["haproxy1"].rows["pgb2"] = row
 				w.pass(10 * time.Second)
 			}
@@ -73,7 +73,7 @@ func TestWhatIsSaid(t *testing.T) {
 		{"a pooler that dies faster than it is looked at flaps by HAProxy's count", func(w *watch) {
 			for i := range int64(4) { // the first look is what the others are compared with
 				row := w.node["haproxy1"].rows["pgb2"]
-				row.CheckDowns, row.Downs = i, []int64{i}
+				row.CheckDowns, row.CheckFails, row.Downs, row.Fails = i, 2*i, []int64{i}, []int64{2 * i}
 				w.node["haproxy1"].rows["pgb2"] = row
 				w.pass(time.Second)
 			}
@@ -105,6 +105,30 @@ func TestWhatIsSaid(t *testing.T) {
 			w.node["haproxy1"].err, w.node["haproxy2"].err, w.through = nil, nil, nil
 			w.pass(time.Minute)
 		}, []string{"first no-haproxy", "resolved no-haproxy"}},
+		{"putting a pooler into maint and back again and again is no alarm, also faster than it is looked at", func(w *watch) {
+			count := func(state haproxy.State, admin haproxy.Admin, more int64) {
+				w.haproxySays("pgb1", state, admin, "L7OK")
+				for _, n := range w.node {
+					row := n.rows["pgb1"]
+					row.CheckDowns += more
+					row.Downs, row.Fails = []int64{row.CheckDowns}, []int64{row.CheckFails}
+					n.rows["pgb1"] = row
+				}
+			}
+			count(haproxy.Up, haproxy.Ready, 0)
+			for range 4 {
+				w.pass(5 * time.Second)
+				count(haproxy.NotChecked, haproxy.Maint, 0)
+				w.pass(5 * time.Second)
+				count(haproxy.Up, haproxy.Ready, 0)
+				w.pass(5 * time.Second)
+				count(haproxy.Up, haproxy.Ready, 1)
+			}
+			w.pass(time.Minute)
+			if i := w.incident("pooler-down/pgb1"); i.State != OK || i.Flaps != 0 || !i.Planned {
+				w.t.Errorf("%+v", i)
+			}
+		}, nil},
 		{"draining a pooler and setting it ready is no alarm", func(w *watch) {
 			w.haproxySays("pgb1", haproxy.Up, haproxy.Drain, "L7OK", "haproxy1")
 			w.pass(time.Second)
@@ -333,7 +357,7 @@ func TestWhatFallsFasterThanItIsLookedAtCameBackAsOftenAsHAProxyCounts(t *testin
 	w := watching(t)
 	for i := range int64(5) {
 		row := w.node["haproxy1"].rows["pgb2"]
-		row.CheckDowns, row.Downs = 2*i, []int64{2 * i}
+		row.CheckDowns, row.CheckFails, row.Downs, row.Fails = 2*i, 4*i, []int64{2 * i}, []int64{4 * i}
 		w.node["haproxy1"].rows["pgb2"] = row
 		w.pass(time.Second)
 	}

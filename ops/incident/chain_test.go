@@ -70,8 +70,11 @@ func (c *chain) haproxySays(pooler string, state haproxy.State, admin haproxy.Ad
 	}
 	for _, n := range nodes {
 		row := c.node[n].rows[pooler]
-		if row.State.Serving() && state == haproxy.Down {
+		if row.State.Serving() && !state.Serving() { // an order counts as well, and fails no check
 			row.CheckDowns++
+			if state == haproxy.Down {
+				row.CheckFails += 2
+			}
 		}
 		row.Proxy, row.Name, row.Kind = fleet.PoolerBackend, pooler, haproxy.Server
 		row.State, row.Admin, row.Check, row.LastChange = state, admin, check, time.Second

@@ -18,11 +18,12 @@ import (
 // whatever else of it runs.
 const freshFor = 5 * time.Second
 
-// health is what /healthz answers, with 200 when Status is ok and 503 when it is stale.
+// health is what /healthz answers, with 200 when Status is ok and 503 when it is not.
 type health struct {
-	Status            string         `json:"status"` // ok, stale
+	Status            string         `json:"status"` // ok; stale: it does not look; unsaved: it looks and tells, and cannot write its state
 	EvaluationAge     float64        `json:"evaluation_age_seconds"`
-	Starting          bool           `json:"starting"` // it waits for the chain to be whole, for some seconds, before it judges
+	Starting          bool           `json:"starting"`          // it waits for the chain to be whole, for some seconds, before it judges
+	Unsaved           string         `json:"unsaved,omitempty"` // why its state cannot be written
 	Version           string         `json:"version"`
 	Inventory         string         `json:"inventory"`             // checksum of the one that it runs with
 	Pending           map[string]int `json:"notifications_pending"` // by channel: slack, webhook
@@ -36,7 +37,14 @@ func (c collector) health(now time.Time) health {
 	seen := c.seen()
 	h := health{Status: "stale", Version: version, Inventory: c.inventory, Starting: seen.Starting, Pending: c.pending(), EvaluationAge: now.Sub(seen.At).Seconds(),
 		SpoolRows: c.journal.rows.Load(), SpoolSamples: c.journal.samples.Load(), SetAside: c.journal.aside.Load()}
-	if now.Sub(seen.At) <= freshFor {
+	if seen.Unsaved != nil {
+		h.Unsaved = seen.Unsaved.Error()
+	}
+	switch {
+	case now.Sub(seen.At) > freshFor:
+	case seen.Unsaved != nil:
+		h.Status = "unsaved"
+	default:
 		h.Status = "ok"
 	}
 	if seen.At.IsZero() { // nothing was judged yet
@@ -70,8 +78,9 @@ func (c collector) handler() http.Handler {
 
 const heartbeatEvery = time.Minute
 
-// heartbeat calls a URL every minute while the chain is being judged: who waits for the call knows
-// that the monitor is dead when it stays away. The URL is a secret, so errors go without it.
+// heartbeat calls a URL every minute while /healthz is ok: who waits for the call knows, when it stays
+// away, that the monitor is dead or would forget with its end what it knows. The URL is a secret, so
+// errors go without it.
 func heartbeat(ctx context.Context, address string, client *http.Client, fresh func() bool, log *slog.Logger) {
 	failing := false
 	for again := pause(ctx, freshFor); again; again = pause(ctx, heartbeatEvery) {

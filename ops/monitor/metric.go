@@ -1,7 +1,11 @@
 package main
 
 import (
+	"slices"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -25,7 +29,19 @@ type metric[T any] struct {
 }
 
 func (m metric[T]) send(out chan<- prometheus.Metric, of T, labels ...string) {
-	out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(of), labels...)
+	out <- constant(m.desc, m.kind, m.value(of), labels)
+}
+
+// constant is a metric of now. Who connects to a pooler names its databases and users, in any bytes, and a
+// label is UTF-8 or a panic: other names are quoted, and those that look quoted, so that no two become one.
+func constant(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels []string) prometheus.Metric {
+	labels = slices.Clone(labels)
+	for i, name := range labels {
+		if !utf8.ValidString(name) || strings.HasPrefix(name, `"`) {
+			labels[i] = strconv.Quote(name)
+		}
+	}
+	return prometheus.MustNewConstMetric(d, kind, value, labels...)
 }
 
 // Sections of a HAProxy configuration that have statistics; each stands at the place of its kind.
@@ -206,7 +222,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 }
 
 func send(out chan<- prometheus.Metric, d *prometheus.Desc, value float64, labels ...string) {
-	out <- prometheus.MustNewConstMetric(d, gauge, value, labels...)
+	out <- constant(d, gauge, value, labels)
 }
 
 func bit(is bool) float64 {

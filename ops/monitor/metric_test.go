@@ -61,6 +61,31 @@ func TestMetricsBearTheNamesThatTheExportersMadeUsual(t *testing.T) {
 	}
 }
 
+func TestANameInAnyBytesTakesNoOtherMetricAway(t *testing.T) {
+	c := healthy(start)
+	for _, name := range []string{"app", "caf\xe9", "caf\xe8", "café", `"caf\xe8"`} {
+		c.view.Stats = append(c.view.Stats, pgbouncer.Stat{Database: name, TotalQueryCount: 42})
+		c.view.Pools = append(c.view.Pools, pgbouncer.Pool{Database: name, User: name, ClActive: 1})
+		c.view.Databases = append(c.view.Databases, pgbouncer.Database{Name: name, PoolSize: 70})
+	}
+	c.view.Databases, c.view.Pools = c.view.Databases[1:], c.view.Pools[1:]
+	c.look()
+	code, text := get(t, newCollector(t, c.hub, &sight{At: time.Now()}), "/metrics")
+	for _, want := range []string{
+		`pgbouncer_stats_totals_queries_pooled_total{database="app",pooler="pgb3"} 42`,
+		`pgbouncer_stats_totals_queries_pooled_total{database="café",pooler="pgb3"} 42`,
+		`pgbouncer_stats_totals_queries_pooled_total{database="\"caf\\xe9\"",pooler="pgb3"} 42`,
+		`pgbouncer_pools_client_active_connections{database="\"caf\\xe8\"",pooler="pgb1",user="\"caf\\xe8\""} 1`,
+		`pgbouncer_databases_pool_size{name="\"caf\\xe8\"",pooler="pgb2"} 70`,
+		`pgbouncer_databases_pool_size{name="\"\\\"caf\\\\xe8\\\"\"",pooler="pgb2"} 70`,
+		`weir_postgres_up 1`,
+	} {
+		if code != 200 || !strings.Contains(text, want+"\n") {
+			t.Errorf("HTTP %d, no line %s", code, want)
+		}
+	}
+}
+
 // TestHAProxyMetricsAreThoseOfItsOwnExporter compares names and types with what the exporter of a
 // real HAProxy 3.0.11 answered.
 func TestHAProxyMetricsAreThoseOfItsOwnExporter(t *testing.T) {

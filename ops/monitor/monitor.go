@@ -127,18 +127,18 @@ func notification(d slack.Delivery) *queries.NotificationSaveParams {
 func (m *monitor) newWatch() *watch {
 	return &watch{
 		inv: m.settings.inventory, hub: m.hub, rules: incident.DefaultRules(newID), policy: incident.DefaultPolicy(),
-		wishes: m.wishes.now, put: m.tell, keep: m.journal.addTransitions, answer: m.record.answer,
+		wishes: m.wishes.now, put: m.tell, flush: m.poster.Outbox.Flush, keep: m.journal.addTransitions, answer: m.record.answer,
 		log: m.log, path: filepath.Join(m.settings.state, "book.json"),
 	}
 }
 
 // tell gives a message to the outbox; with nowhere to send it, it is logged.
-func (m *monitor) tell(i incident.Incident, d incident.Decision, now time.Time) error {
+func (m *monitor) tell(i incident.Incident, d incident.Decision, now time.Time) {
 	if len(m.poster.Destinations()) > 0 {
-		return m.poster.Put(i, d, now)
+		m.poster.Put(i, d, now)
+		return
 	}
 	m.log.Info("would tell, had it been told where: "+d.Text, "reason", d.Reason, "severity", i.Severity, "incident", i.ID)
-	return nil
 }
 
 func (m *monitor) pending() map[string]int {

@@ -135,19 +135,19 @@ func (s *sampler) pooler(was, is *fleet.Pooler) {
 		return
 	}
 	over := is.View.Seen.Sub(was.View.Seen).Seconds()
-	old, sum := pgbouncer.Total(was.View.Value.Stats), pgbouncer.Total(is.View.Value.Stats)
-	xacts, asked := sum.TotalXactCount-old.TotalXactCount, sum.TotalQueryCount-old.TotalQueryCount
-	if over <= 0 || xacts < 0 || asked < 0 || is.Restarted.After(was.View.Seen) {
+	passed, ok := pgbouncer.Since(was.View.Value.Stats, is.View.Value.Stats)
+	if !ok || over <= 0 || is.Restarted.After(was.View.Seen) {
 		return
 	}
+	xacts, asked := passed.TotalXactCount, passed.TotalQueryCount
 	s.add(xactRate, is.Name, float64(xacts)/over)
 	s.add(queryRate, is.Name, float64(asked)/over)
 	if xacts > 0 {
-		s.add(xactTime, is.Name, (sum.TotalXactTime-old.TotalXactTime).Seconds()/float64(xacts))
-		s.add(waitTime, is.Name, (sum.TotalWaitTime-old.TotalWaitTime).Seconds()/float64(xacts))
+		s.add(xactTime, is.Name, passed.TotalXactTime.Seconds()/float64(xacts))
+		s.add(waitTime, is.Name, passed.TotalWaitTime.Seconds()/float64(xacts))
 	}
 	if asked > 0 {
-		s.add(queryTime, is.Name, (sum.TotalQueryTime-old.TotalQueryTime).Seconds()/float64(asked))
+		s.add(queryTime, is.Name, passed.TotalQueryTime.Seconds()/float64(asked))
 	}
 }
 

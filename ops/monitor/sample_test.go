@@ -91,6 +91,28 @@ func TestACounterThatBeganAgainMakesNoRate(t *testing.T) {
 	absent(t, got, "pooler_xact_rate pgb1", "pooler_query_rate pgb1", "haproxy_session_rate haproxy1")
 }
 
+func TestADatabaseThatThePoolerForgotTakesNothingFromTheRates(t *testing.T) {
+	app := func(n int64) pgbouncer.Stat {
+		return pgbouncer.Stat{Database: "app", TotalXactCount: n, TotalQueryCount: n, TotalXactTime: time.Duration(n) * time.Millisecond}
+	}
+	for _, test := range []struct {
+		sentence string
+		xacts    int64 // of the database that is forgotten
+	}{
+		{"fewer transactions than the others had since", 40},
+		{"more of them", 5000},
+	} {
+		c := healthy(start)
+		c.view.Stats = []pgbouncer.Stat{app(1000), {Database: "reports", TotalXactCount: test.xacts, TotalQueryCount: test.xacts, TotalXactTime: 10 * time.Minute}}
+		before := c.look()
+		c.view.Stats = []pgbouncer.Stat{app(1500)}
+		t.Run(test.sentence, func(t *testing.T) {
+			got := byName(t, Samples(before, c.look()))
+			expect(t, got, map[string]float64{"pooler_xact_rate pgb1": 500, "pooler_query_rate pgb1": 500, "pooler_xact_seconds pgb1": 0.001})
+		})
+	}
+}
+
 func TestNobodyHoldingTheVIPIsNoHolder(t *testing.T) {
 	s := *healthy(start).look()
 	s.Nodes = append([]fleet.Node{}, s.Nodes...)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"slices"
@@ -26,9 +27,10 @@ type watch struct {
 	rules  incident.Rules
 	policy incident.Policy
 	wishes func() incident.Wishes
-	put    func(incident.Incident, incident.Decision, time.Time) error // keeps a message until it is delivered; the same key twice is one
-	keep   func([]incident.Transition) error                           // keeps rows until PostgreSQL has them; twice is once
-	answer func()                                                      // PostgreSQL answers again
+	put    func(incident.Incident, incident.Decision, time.Time) // keeps a message until it is delivered; the same key twice is one
+	flush  func() error                                          // writes the messages that the disk did not take
+	keep   func([]incident.Transition) error                     // keeps rows until PostgreSQL has them; twice is once
+	answer func()                                                // PostgreSQL answers again
 	log    *slog.Logger
 
 	settled  bool      // what is found counts
@@ -39,6 +41,8 @@ type watch struct {
 	saved    time.Time
 	answered bool // PostgreSQL, in the snapshot before
 	moaned   time.Time
+	unsaved  error // why what it knows is not on disk; nil: it is
+	owing    error // why the journal does not take what it is owed
 	seen     atomic.Pointer[sight]
 }
 
@@ -46,7 +50,8 @@ type watch struct {
 type sight struct {
 	At       time.Time
 	Book     incident.Book
-	Starting bool // it looks, and does not judge yet: see isSettled
+	Starting bool  // it looks, and does not judge yet: see isSettled
+	Unsaved  error // why its state cannot be written; nil: it can
 }
 
 // open reads what the monitor before this one knew: it continues the same incidents.
@@ -126,7 +131,7 @@ func (w *watch) run(ctx context.Context) {
 func (w *watch) look(s *fleet.Snapshot, now time.Time) {
 	found := incident.Findings(s, w.inv, now)
 	if !w.isSettled(s, found, now) {
-		w.seen.Store(&sight{At: now, Book: w.memory.Book, Starting: true})
+		w.seen.Store(&sight{At: now, Book: w.memory.Book, Starting: true, Unsaved: errors.Join(w.unsaved, w.owing)})
 		return
 	}
 	book, changes := w.rules.Advance(w.memory.Book, incident.Holder(s), found, now)
@@ -148,7 +153,7 @@ func (w *watch) look(s *fleet.Snapshot, now time.Time) {
 			w.answer()
 		}
 	}
-	w.seen.Store(&sight{At: now, Book: w.memory.Book})
+	w.seen.Store(&sight{At: now, Book: w.memory.Book, Unsaved: errors.Join(w.unsaved, w.owing)})
 }
 
 // handOver gives the transitions to the journal. When it cannot take them they stay owed.
@@ -156,8 +161,8 @@ func (w *watch) handOver() {
 	if len(w.memory.Owed) == 0 {
 		return
 	}
-	if err := w.keep(w.memory.Owed); err != nil {
-		w.complain("transitions are not in the journal yet", err)
+	if w.owing = w.keep(w.memory.Owed); w.owing != nil {
+		w.complain("transitions are not in the journal yet", w.owing)
 		return
 	}
 	w.memory.Owed = nil
@@ -171,10 +176,7 @@ func (w *watch) speak(now time.Time) (said bool) {
 		if d.Reason == incident.None {
 			continue
 		}
-		if err := w.put(i, d, now); err != nil {
-			w.complain("messages are not in the outbox yet", err)
-			continue
-		}
+		w.put(i, d, now)
 		w.memory.Book = w.memory.Book.Note(i, d, now)
 		said = true
 	}
@@ -182,11 +184,14 @@ func (w *watch) speak(now time.Time) (said bool) {
 }
 
 // save writes the memory. A disk that cannot take it is no reason to keep silent: better told twice
-// after a restart than not at all.
+// after a restart than not at all. So the book on disk never says more than the outbox there.
 func (w *watch) save(now time.Time) {
 	w.saved = now
-	if err := save(w.path, w.memory); err != nil {
-		w.log.Error("what the monitor knows is not on disk", "error", err)
+	if w.unsaved = w.flush(); w.unsaved == nil {
+		w.unsaved = save(w.path, w.memory)
+	}
+	if w.unsaved != nil {
+		w.log.Error("what the monitor knows is not on disk", "error", w.unsaved)
 	}
 }
 

@@ -2,15 +2,19 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"weir/ops/fleet"
 	"weir/ops/incident"
+	"weir/ops/slack"
 )
 
 var start = time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC)
@@ -22,7 +26,7 @@ type desk struct {
 	said  []string // keys
 	kept  []incident.Transition
 	onPut func()
-	fail  error // of keep and put
+	fail  error // of keep
 }
 
 func newDesk(t *testing.T, path string, c *chain) *desk {
@@ -30,15 +34,13 @@ func newDesk(t *testing.T, path string, c *chain) *desk {
 	d := &desk{c: c}
 	d.watch = &watch{inv: c.inv, hub: c.hub, rules: incident.DefaultRules(newID), policy: incident.DefaultPolicy(),
 		wishes: func() incident.Wishes { return incident.Wishes{} }, answer: func() {}, log: quiet(), path: path,
-		put: func(_ incident.Incident, decision incident.Decision, _ time.Time) error {
+		put: func(_ incident.Incident, decision incident.Decision, _ time.Time) {
 			if d.onPut != nil {
 				d.onPut()
 			}
-			if d.fail == nil {
-				d.said = append(d.said, decision.Key)
-			}
-			return d.fail
+			d.said = append(d.said, decision.Key)
 		},
+		flush: func() error { return nil },
 		keep: func(changes []incident.Transition) error {
 			if d.fail == nil {
 				d.kept = append(d.kept, changes...)
@@ -155,8 +157,8 @@ func TestWhatCouldNotBeKeptIsOwedAlsoAfterARestart(t *testing.T) {
 	d.after(2)
 	next := newDesk(t, d.path, d.c)
 	next.after(2)
-	if len(next.kept) != 1 || next.kept[0].Kind != incident.Opened || len(next.said) != 1 {
-		t.Errorf("kept %+v, said %v", next.kept, next.said)
+	if len(next.kept) != 1 || next.kept[0].Kind != incident.Opened || len(d.said) != 1 || len(next.said) != 0 {
+		t.Errorf("kept %+v, said %v, and after the restart %v", next.kept, d.said, next.said)
 	}
 	next.after(1)
 	if len(next.kept) != 1 {
@@ -164,14 +166,86 @@ func TestWhatCouldNotBeKeptIsOwedAlsoAfterARestart(t *testing.T) {
 	}
 }
 
-func TestABookThatCannotBeWrittenKeepsNobodySilent(t *testing.T) {
+// TestADiskThatTakesNothingKeepsNobodySilent has the real outbox beside the book; only the other side is a fake.
+func TestADiskThatTakesNothingKeepsNobodySilent(t *testing.T) {
+	slacks, state := newFakeSlack(t), filepath.Join(t.TempDir(), "state")
+	try(t, os.Mkdir(state, 0o700))
+	d := newDesk(t, filepath.Join(state, "book.json"), healthy(time.Now()))
+	box := must(slack.OpenOutbox(filepath.Join(state, "outbox.json")))(t)
+	poster := must(slack.NewPoster(box, slack.Settings{SlackWebhookURL: slacks.URL}, slacks.Client(), newID, quiet()))(t)
+	d.put, d.flush = poster.Put, box.Flush
+	told := func(n int) {
+		t.Helper()
+		until(t, deadline(t), "all is delivered", func() bool { waiting, _ := box.Waiting("slack"); return waiting == 0 })
+		if texts := slacks.told(); len(texts) != n {
+			t.Errorf("told %q, want %d messages", texts, n)
+		}
+	}
+	status := func(code int, want string) health {
+		t.Helper()
+		seen := *d.seen.Load()
+		seen.At = time.Now()
+		is, body := get(t, newCollector(t, d.c.hub, &seen), "/healthz")
+		var h health
+		if try(t, json.Unmarshal([]byte(body), &h)); is != code || h.Status != want || (h.Unsaved == "") != (want == "ok") {
+			t.Errorf("HTTP %d %s, want %d %s", is, body, code, want)
+		}
+		return h
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); poster.Run(ctx) }()
+	defer func() { stop(); <-done }()
+	d.after(settles)
+	status(200, "ok")
+
+	try(t, os.Rename(state, state+".away"))
+	d.c.down["pgb2"] = true
+	d.after(20)
+	told(1)
+	if h := status(503, "unsaved"); !strings.Contains(h.Unsaved, "no such file") {
+		t.Errorf("it says %q, and not why", h.Unsaved)
+	}
+	d.c.down["pgb2"] = false
+	d.after(40)
+	told(2)
+
+	try(t, os.Rename(state+".away", state))
+	d.after(int(saveEvery / time.Second))
+	status(200, "ok")
+	next := newDesk(t, d.path, d.c)
+	next.after(20)
+	if len(next.said) != 0 {
+		t.Errorf("after a restart it says %v", next.said)
+	}
+}
+
+func TestABookOnDiskNeverSaysMoreThanTheOutboxThere(t *testing.T) {
 	d := newDesk(t, bookPath(t), healthy(start))
 	d.after(settles)
-	d.path = filepath.Join(t.TempDir(), "gone", "book.json")
+	d.onPut = func() { d.flush = func() error { return errDisk } }
 	d.c.down["pgb2"] = true
-	d.after(2)
-	if len(d.said) != 1 {
-		t.Errorf("said %v", d.said)
+	d.after(20)
+	next := newDesk(t, d.path, d.c)
+	next.after(1)
+	if !slices.Equal(next.said, d.said) || len(d.said) != 1 {
+		t.Errorf("said %v, and after a restart that lost the outbox %v: want the same once more", d.said, next.said)
+	}
+}
+
+func TestAJournalThatTakesNothingIsAStateThatCannotBeWritten(t *testing.T) {
+	d := newDesk(t, bookPath(t), healthy(start))
+	d.after(settles)
+	d.fail = errDisk
+	d.c.down["pgb2"] = true
+	d.after(1)
+	if err := d.seen.Load().Unsaved; !errors.Is(err, errDisk) {
+		t.Errorf("error %v", err)
+	}
+	d.fail = nil
+	d.after(1)
+	if err := d.seen.Load().Unsaved; err != nil {
+		t.Errorf("the journal takes all again: %v", err)
 	}
 }
 

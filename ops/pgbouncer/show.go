@@ -53,22 +53,33 @@ type Stat struct {
 	TotalWaitTime              time.Duration // clients waiting for a server connection
 }
 
-// Total sums the databases of one pooler. The console's own is left out: the polls are its clients.
-func Total(stats []Stat) Stat {
-	var t Stat
-	for _, s := range stats {
-		if s.Database == "pgbouncer" {
+// Since sums what has passed since an earlier reading, database by database. It is not so when one of them
+// fell: then the pooler has started again. One that is missing has not fallen: PgBouncer forgets those that
+// "*" stands for, and their totals, when nobody has used them for autodb_idle_timeout (an hour). The
+// console's own is left out of the sum: the polls are its clients.
+func Since(was, is []Stat) (sum Stat, ok bool) {
+	before := make(map[string]Stat, len(was))
+	for _, s := range was {
+		before[s.Database] = s
+	}
+	for _, s := range is {
+		b := before[s.Database]
+		if s.TotalXactCount < b.TotalXactCount || s.TotalQueryCount < b.TotalQueryCount || s.TotalReceived < b.TotalReceived || s.TotalSent < b.TotalSent {
+			return Stat{}, false
+		}
+		if s.Database == consoleName {
 			continue
 		}
-		t.TotalXactCount += s.TotalXactCount
-		t.TotalQueryCount += s.TotalQueryCount
-		t.TotalReceived += s.TotalReceived
-		t.TotalSent += s.TotalSent
-		t.TotalXactTime += s.TotalXactTime
-		t.TotalQueryTime += s.TotalQueryTime
-		t.TotalWaitTime += s.TotalWaitTime
+		sum.TotalServerAssignmentCount += s.TotalServerAssignmentCount - b.TotalServerAssignmentCount
+		sum.TotalXactCount += s.TotalXactCount - b.TotalXactCount
+		sum.TotalQueryCount += s.TotalQueryCount - b.TotalQueryCount
+		sum.TotalReceived += s.TotalReceived - b.TotalReceived
+		sum.TotalSent += s.TotalSent - b.TotalSent
+		sum.TotalXactTime += s.TotalXactTime - b.TotalXactTime
+		sum.TotalQueryTime += s.TotalQueryTime - b.TotalQueryTime
+		sum.TotalWaitTime += s.TotalWaitTime - b.TotalWaitTime
 	}
-	return t
+	return sum, true
 }
 
 // Database is one row of SHOW DATABASES. Those that "*" stands for appear with their first client.

@@ -47,14 +47,15 @@ type queue struct {
 const remember = 30 * 24 * time.Hour
 
 // Outbox is a file that holds what is to be said until it was accepted. It is written aside and
-// renamed with every change, so a process that dies finds it as it was. Its content is small: what
-// waits for one incident collapses.
+// renamed with every change, so a process that dies finds it as it was. A disk that cannot take it keeps
+// nothing from being delivered. Its content is small: what waits for one incident collapses.
 type Outbox struct {
 	path string
 
-	mu     sync.Mutex
-	queues map[string]*queue
-	wake   map[string]chan struct{}
+	mu      sync.Mutex
+	queues  map[string]*queue
+	wake    map[string]chan struct{}
+	unsaved error // why the file is not what is here; nil: it is
 }
 
 // OpenOutbox reads the file at path, which need not be there yet.
@@ -102,8 +103,18 @@ func (o *Outbox) queue(destination string) *queue {
 	return q
 }
 
+// Flush writes the file if that failed before, and says why it still does.
+func (o *Outbox) Flush() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.unsaved == nil {
+		return nil
+	}
+	return o.save(time.Now())
+}
+
 // put takes an entry in, once for each key, and returns those that it replaces: of one incident,
-// the opening and the latest word are kept. On an error the outbox is as it was.
+// the opening and the latest word are kept. On an error it has it in memory alone.
 func (o *Outbox) put(destination string, e Entry) (taken bool, replaced []Entry, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -111,9 +122,8 @@ func (o *Outbox) put(destination string, e Entry) (taken bool, replaced []Entry,
 	if _, known := q.Keys[e.Key]; known {
 		return false, nil, nil
 	}
-	before := q.Waiting
-	kept := make([]Entry, 0, len(before)+1)
-	for _, w := range before {
+	kept := make([]Entry, 0, len(q.Waiting)+1)
+	for _, w := range q.Waiting {
 		if w.Incident.ID == e.Incident.ID && w.Reason != incident.First && w.Key != q.busy {
 			replaced = append(replaced, w)
 			continue
@@ -122,16 +132,12 @@ func (o *Outbox) put(destination string, e Entry) (taken bool, replaced []Entry,
 	}
 	q.Waiting = append(kept, e)
 	q.Keys[e.Key] = e.At
-	if err := o.save(e.At); err != nil {
-		q.Waiting = before
-		delete(q.Keys, e.Key)
-		return false, nil, err
-	}
+	err = o.save(e.At)
 	select {
 	case o.wake[destination] <- struct{}{}:
 	default:
 	}
-	return true, replaced, nil
+	return true, replaced, err
 }
 
 // next says whether something waits and until when it is to wait, and signals another entry.
@@ -191,9 +197,10 @@ func (o *Outbox) save(now time.Time) error {
 		err = writeAside(o.path, body)
 	}
 	if err != nil {
-		return fmt.Errorf("write outbox: %w", err)
+		err = fmt.Errorf("write outbox: %w", err)
 	}
-	return nil
+	o.unsaved = err
+	return err
 }
 
 func writeAside(path string, body []byte) error {

@@ -112,49 +112,43 @@ func (p *Poster) Destinations() []string {
 	return names
 }
 
-// Put takes a decision in. When it returns nil, it will be delivered, also by the next process;
-// putting the same decision again changes nothing.
-func (p *Poster) Put(i incident.Incident, d incident.Decision, now time.Time) error {
+// Put takes a decision in: it will be delivered, also by the next process if the disk could take it
+// (Outbox.Flush). Putting the same decision again changes nothing.
+func (p *Poster) Put(i incident.Incident, d incident.Decision, now time.Time) {
 	for _, to := range p.destinations {
-		if !to.wants(d.Reason) {
-			continue
-		}
-		e := Entry{ID: p.NewID(), Key: d.Key, Reason: d.Reason, Incident: i, At: now}
-		taken, replaced, err := p.Outbox.put(to.name, e)
-		if err != nil {
-			return fmt.Errorf("keep %s for %s: %w", d.Key, to.name, err)
-		}
-		for _, old := range replaced {
-			p.tell(Delivery{Entry: old, Channel: to.name, State: "collapsed"})
-		}
-		if taken {
-			p.tell(Delivery{Entry: e, Channel: to.name, State: "pending"})
+		if to.wants(d.Reason) {
+			p.take(to.name, Entry{ID: p.NewID(), Key: d.Key, Reason: d.Reason, Incident: i, At: now})
 		}
 	}
-	return nil
+}
+
+func (p *Poster) take(to string, e Entry) {
+	taken, replaced, err := p.Outbox.put(to, e)
+	if err != nil {
+		p.Log.Error("message is not on disk: lost if the process dies before it is delivered", "to", to, "key", e.Key, "error", err)
+	}
+	for _, old := range replaced {
+		p.tell(Delivery{Entry: old, Channel: to, State: "collapsed"})
+	}
+	if taken {
+		p.tell(Delivery{Entry: e, Channel: to, State: "pending"})
+	}
 }
 
 // Test is the reason of a message that tries whether messages arrive.
 const Test incident.Reason = "test"
 
 // Test sends such a message to one channel. id is that of its row; the same one twice is one message.
-func (p *Poster) Test(id, channel string, at time.Time) error {
+func (p *Poster) Test(id, channel string, at time.Time) {
 	e := Entry{ID: id, Key: "test/" + id, Reason: Test, At: at, Incident: incident.Incident{ID: id, OpenedAt: at, Since: at, State: incident.Firing,
 		Finding: incident.Finding{Cause: "test", Kind: "test", Severity: incident.Info, Title: "Test message",
 			Impact: "Nothing is wrong: somebody tries on the console whether messages arrive here. The audit says who.", Action: "Nothing."}}}
 	if !slices.ContainsFunc(p.destinations, func(d destination) bool { return d.name == channel }) {
 		e.Error = "not set up: the monitor has no address for it"
 		p.tell(Delivery{Entry: e, Channel: channel, State: "failed"})
-		return nil
+		return
 	}
-	taken, _, err := p.Outbox.put(channel, e)
-	if err != nil {
-		return fmt.Errorf("keep %s for %s: %w", e.Key, channel, err)
-	}
-	if taken {
-		p.tell(Delivery{Entry: e, Channel: channel, State: "pending"})
-	}
-	return nil
+	p.take(channel, e)
 }
 
 func (p *Poster) tell(d Delivery) {

@@ -343,12 +343,34 @@ func TestAnOutboxThatCannotBeReadIsAnError(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeKeptIsNotTaken(t *testing.T) {
-	fake := &fakeSlack{}
-	o := open(t, byBot, fake, t.TempDir()+"/gone/outbox.json")
-	err := o.Put(sample(), incident.Decision{Reason: incident.First, Key: "k"}, time.Now())
-	if waiting, _ := o.Outbox.Waiting("slack"); err == nil || waiting != 0 {
-		t.Errorf("error %v, %d waiting", err, waiting)
+func TestADiskThatCannotTakeAMessageKeepsNobodySilentAndMakesNoneTwice(t *testing.T) {
+	for to, settings := range map[string]Settings{"webhook": bySlackWebhook, "bot": byBot, "alert": byAlert} {
+		t.Run(to, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := t.TempDir() + "/gone"
+				o := open(t, settings, &fakeSlack{}, dir+"/outbox.json")
+				if err := o.Outbox.Flush(); err != nil {
+					t.Errorf("nothing to write: %v", err)
+				}
+				for range 3 { // which the monitor may decide again
+					o.say(t, "i1", 1, incident.First)
+					o.run(time.Minute)
+				}
+				o.say(t, "i2", 1, incident.First)
+				if err := o.Outbox.Flush(); err == nil || len(o.fake.seen) != 1 || !strings.Contains(o.log.String(), "not on disk") {
+					t.Errorf("accepted %q, error %v, log %s", o.fake.seen, err, o.log)
+				}
+				if err := errors.Join(os.Mkdir(dir, 0o700), o.Outbox.Flush()); err != nil {
+					t.Errorf("the disk is there again: %v", err)
+				}
+				next := open(t, settings, o.fake, o.path)
+				next.say(t, "i1", 1, incident.First)
+				next.run(time.Minute)
+				if len(o.fake.seen) != 2 {
+					t.Errorf("the next process has them all, and accepted is %q", o.fake.seen)
+				}
+			})
+		})
 	}
 }
 
@@ -356,9 +378,7 @@ func TestATestMessageGoesToItsChannelAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffice(t, Settings{SlackBotToken: botToken, SlackChannel: "#ops", AlertWebhookURL: alertURL})
 		for range 2 { // the same one twice is one message
-			if err := o.Test("row-1", "slack", time.Now()); err != nil {
-				t.Fatal(err)
-			}
+			o.Test("row-1", "slack", time.Now())
 		}
 		o.run(time.Minute)
 		expect(t, "accepted", o.fake.seen, []string{"chat.postMessage  INFO: Test message"})
@@ -368,8 +388,6 @@ func TestATestMessageGoesToItsChannelAlone(t *testing.T) {
 
 func TestATestMessageToAChannelThatIsNotSetUpFailsAndSaysSo(t *testing.T) {
 	o := newOffice(t, byBot)
-	if err := o.Test("row-1", "webhook", time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	o.Test("row-1", "webhook", time.Now())
 	expect(t, "deliveries", o.deliveries, []string{"test/row-1 failed not set up: the monitor has no address for it"})
 }
