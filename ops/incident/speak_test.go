@@ -64,6 +64,30 @@ func TestSpeak(t *testing.T) {
 	}
 }
 
+func TestRemindersThatCouldNotBeSaidAreOne(t *testing.T) {
+	i := Incident{ID: "id-1", State: Firing, Finding: Finding{Cause: "vip-nobody", Severity: Critical, Title: "VIP held by nobody"},
+		Said: Said{Count: 1, First: start, State: Firing, Severity: Critical, Title: "VIP held by nobody"}}
+	book := Book{Entries: map[string]Entry{"vip-nobody": {Incident: i}}}
+	for _, c := range []struct {
+		sentence string
+		after    time.Duration
+		want     Reason
+	}{
+		{"after 3 h of silence there is one", 3 * time.Hour, Remind},
+		{"and no other with the next look", 3*time.Hour + time.Second, None},
+		{"the last one comes in its time", 8 * time.Hour, Remind},
+		{"after that there is none", 1000 * time.Hour, None},
+	} {
+		now := start.Add(c.after)
+		i := book.Entries["vip-nobody"].Incident
+		d := DefaultPolicy().Speak(i, Wishes{}, now)
+		if d.Reason != c.want {
+			t.Errorf("%s: %s, want %s", c.sentence, d.Reason, c.want)
+		}
+		book = book.Note(i, d, now)
+	}
+}
+
 func TestADecisionTakenAgainAfterACrashHasTheSameKey(t *testing.T) {
 	i := Incident{ID: "id-1", State: Firing, Finding: Finding{Cause: "vip-nobody", Severity: Critical, Title: "VIP held by nobody"}}
 	book := Book{Entries: map[string]Entry{"vip-nobody": {Incident: i}}}
