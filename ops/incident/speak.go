@@ -81,8 +81,20 @@ func (p Policy) Speak(i Incident, w Wishes, now time.Time) Decision {
 	if reason == None {
 		return Decision{Reason: None}
 	}
-	return Decision{Reason: reason, Key: i.ID + "/" + strconv.Itoa(i.Said.Count+1), Text: headline(i, reason, now),
+	return Decision{Reason: reason, Key: key(i), Text: headline(i, reason, now),
 		Reminders: p.remindersDue(i.Said, now)}
+}
+
+// EndKey is how the key of an end ends. What was said last before a crash may not have been noted:
+// the end that the next monitor sees has the same number, and is another message.
+const EndKey = "/ok"
+
+func key(i Incident) string {
+	k := i.ID + "/" + strconv.Itoa(i.Said.Count+1)
+	if i.State == OK {
+		k += EndKey
+	}
+	return k
 }
 
 func (p Policy) reason(i Incident, w Wishes, now time.Time) Reason {

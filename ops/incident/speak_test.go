@@ -93,6 +93,12 @@ func TestADecisionTakenAgainAfterACrashHasTheSameKey(t *testing.T) {
 	book := Book{Entries: map[string]Entry{"vip-nobody": {Incident: i}}}
 	first := DefaultPolicy().Speak(i, Wishes{}, start)
 	again := DefaultPolicy().Speak(i, Wishes{}, start.Add(time.Minute))
+	over := i
+	over.State, over.ResolvedAt = OK, start.Add(time.Second)
+	end := DefaultPolicy().Speak(over, Wishes{}, start.Add(time.Second))
+	if again := DefaultPolicy().Speak(over, Wishes{}, start.Add(time.Minute)); end.Key == first.Key || end.Key != again.Key {
+		t.Errorf("keys %s, and of an end after a crash %s and %s", first.Key, end.Key, again.Key)
+	}
 	noted := book.Note(i, first, start).Entries["vip-nobody"].Incident
 	noted.State = OK
 	last := DefaultPolicy().Speak(noted, Wishes{}, start)
