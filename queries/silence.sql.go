@@ -105,13 +105,15 @@ func (q *Queries) SilenceGet(ctx context.Context, db DBTX, id int64) (Silence, e
 	return i, err
 }
 
-const silenceListCurrent = `-- name: SilenceListCurrent :many
-SELECT id, cause, subject, reason, created_by, created_at, starts_at, ends_at, ended_at, ended_by FROM silence WHERE ended_at IS NULL AND ends_at > $1 ORDER BY starts_at, id
+const silenceListSince = `-- name: SilenceListSince :many
+SELECT id, cause, subject, reason, created_by, created_at, starts_at, ends_at, ended_at, ended_by FROM silence
+ WHERE ends_at > $1 AND (ended_at IS NULL OR ended_at > $1::timestamptz)
+ ORDER BY starts_at, id
 `
 
-// Those that hold at that time, and those still to come.
-func (q *Queries) SilenceListCurrent(ctx context.Context, db DBTX, at time.Time) ([]Silence, error) {
-	rows, err := db.Query(ctx, silenceListCurrent, at)
+// Those that have ended since, that hold, and that are still to come.
+func (q *Queries) SilenceListSince(ctx context.Context, db DBTX, since time.Time) ([]Silence, error) {
+	rows, err := db.Query(ctx, silenceListSince, since)
 	if err != nil {
 		return nil, err
 	}

@@ -154,18 +154,16 @@ func TestASilenceHasAnEndAndAReason(t *testing.T) {
 			t.Errorf("accepted %+v", bad)
 		}
 	}
-	if current := must(q.SilenceListCurrent(ctx, db, moment.Add(time.Hour)))(t); len(current) != 0 {
-		t.Errorf("after its end: %+v", current)
-	}
-	if current := must(q.SilenceListCurrent(ctx, db, moment))(t); len(current) != 1 {
-		t.Errorf("before its end: %+v", current)
+	listed := func(since time.Duration) int { return len(must(q.SilenceListSince(ctx, db, moment.Add(since)))(t)) }
+	if listed(time.Hour) != 0 || listed(time.Hour-time.Microsecond) != 1 {
+		t.Errorf("%d are listed since its end, %d since just before", listed(time.Hour), listed(time.Hour-time.Microsecond))
 	}
 	end := queries.SilenceEndParams{ID: silence.ID, At: moment.Add(time.Minute), By: "grace"}
 	must(q.SilenceEnd(ctx, db, end))(t)
 	if _, err := q.SilenceEnd(ctx, db, end); !errors.Is(err, pgx.ErrNoRows) {
 		t.Errorf("ending it again: %v", err)
 	}
-	if current := must(q.SilenceListCurrent(ctx, db, moment))(t); len(current) != 0 {
-		t.Errorf("after it was ended: %+v", current)
+	if listed(time.Minute) != 0 || listed(0) != 1 {
+		t.Errorf("%d are listed since somebody ended it, %d since before", listed(time.Minute), listed(0))
 	}
 }

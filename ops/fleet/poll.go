@@ -103,11 +103,14 @@ func reading[T any](read func(context.Context) (T, error)) func(context.Context)
 	return func(ctx context.Context) (any, error) { return read(ctx) }
 }
 
+// OwnDatabase is Weir's, which the query through the VIP asks and no application uses.
+const OwnDatabase = "weir"
+
 // through goes the way of an application. The role is the owner of Weir's own database: weir_monitor
 // comes in directly only.
 func (p *Parts) through(ctx context.Context) (postgres.Passage, error) {
 	at := netip.AddrPortFrom(p.inv.VIP.Address.Addr, uint16(p.inv.VIP.Port))
-	login := postgres.Login{Endpoint: at, User: "weir", Password: p.secrets.Console, Database: "weir"}
+	login := postgres.Login{Endpoint: at, User: "weir", Password: p.secrets.Console, Database: OwnDatabase}
 	return postgres.Through(ctx, login, postgres.Dial(p.dial))
 }
 

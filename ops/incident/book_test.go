@@ -189,6 +189,28 @@ func TestWhatIsSaid(t *testing.T) {
 			}
 			w.pass(time.Minute)
 		}, nil},
+		{"nor is it behind pools of which every application's is paused", func(w *watch) {
+			w.pause([]string{"app", "reports"}, "weir")
+			w.pass(2 * time.Second)
+			w.killPostgres()
+			w.pass(5 * time.Second)
+			w.startPostgres()
+			w.pass(2 * time.Second)
+			w.pause(nil, "app", "reports", "weir")
+			w.pass(time.Minute)
+		}, nil},
+		{"PostgreSQL killed while one database of two is paused is told", func(w *watch) {
+			w.pause([]string{"reports"}, "app", "weir")
+			w.pass(2 * time.Second)
+			w.killPostgres()
+			w.pass(20 * time.Second)
+		}, []string{"first postgres-down"}},
+		{"so it is while only Weir's own is", func(w *watch) {
+			w.pause([]string{"weir"}, "app")
+			w.pass(2 * time.Second)
+			w.killPostgres()
+			w.pass(20 * time.Second)
+		}, []string{"first postgres-down"}},
 		{"a pause that nobody ends is told before its clients are disconnected", func(w *watch) {
 			w.pool["pgb1"].view.State = pgbouncer.State{Paused: true}
 			w.pass(115 * time.Second)

@@ -101,6 +101,19 @@ func (c *chain) killPostgres() { c.probeErr, c.through, c.idle = errRefused, err
 
 func (c *chain) startPostgres() { c.probeErr, c.through, c.idle = nil, nil, false }
 
+// pause pauses databases on every pooler; the others go on.
+func (c *chain) pause(databases []string, others ...string) {
+	for _, p := range c.pool {
+		p.view.Databases = []pgbouncer.Database{{Name: "pgbouncer"}, {Name: "weir_auth"}}
+		for _, d := range databases {
+			p.view.Databases = append(p.view.Databases, pgbouncer.Database{Name: d, Paused: true})
+		}
+		for _, d := range others {
+			p.view.Databases = append(p.view.Databases, pgbouncer.Database{Name: d})
+		}
+	}
+}
+
 func (c *chain) moveVIP(from, to string) {
 	c.node[from].state.VIP, c.node[from].state.VRRP = false, "BACKUP"
 	c.node[to].state.VIP, c.node[to].state.VRRP = true, "MASTER"

@@ -2,9 +2,12 @@ package incident
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"weir/ops/fleet"
+	"weir/ops/pgbouncer"
 	"weir/ops/word"
 )
 
@@ -69,8 +72,26 @@ func (e *examination) down() {
 	e.add(f)
 }
 
-// allPaused says that every pooler that answers is paused as a whole or in a database.
+// allPaused says that every client waits in a paused pool: every pooler that answers is paused as a
+// whole, or in each database that applications use.
 func (e *examination) allPaused() bool {
+	return e.everywhere(func(v fleet.PoolerView) bool {
+		used, paused := 0, 0
+		for _, d := range v.Databases {
+			if d.Console() || d.LookUps() || d.Name == fleet.OwnDatabase {
+				continue
+			}
+			used++
+			if d.Paused {
+				paused++
+			}
+		}
+		return v.State.Paused || used > 0 && paused == used
+	})
+}
+
+// everywhere says that something is so of every pooler that answers, and that one does.
+func (e *examination) everywhere(so func(fleet.PoolerView) bool) bool {
 	answering := 0
 	for i := range e.s.Poolers {
 		v := e.s.Poolers[i].View
@@ -78,17 +99,23 @@ func (e *examination) allPaused() bool {
 			continue
 		}
 		answering++
-		if len(v.Value.Paused()) == 0 {
+		if !so(v.Value) {
 			return false
 		}
 	}
 	return answering > 0
 }
 
+// pausedIn says that clients of a database wait on a pooler, because it or the database is paused.
+func pausedIn(v fleet.PoolerView, database string) bool {
+	return v.State.Paused || slices.ContainsFunc(v.Databases, func(d pgbouncer.Database) bool { return d.Name == database && d.Paused })
+}
+
 // cutOff finds that every part answers and yet no query gets through.
 func (e *examination) cutOff() {
 	through := e.s.VIP.Through
-	if through.Err == nil || e.moving() || e.allPaused() {
+	waits := e.everywhere(func(v fleet.PoolerView) bool { return pausedIn(v, fleet.OwnDatabase) })
+	if through.Err == nil || e.moving() || waits || e.allPaused() {
 		return
 	}
 	rest := e.s.Postgres.Probe.OK() && len(e.serving) > 0 && len(e.holders) > 0
@@ -169,10 +196,11 @@ func (e *examination) waiting() {
 	unsure := true
 	for i := range e.s.Poolers {
 		p := &e.s.Poolers[i]
-		if len(p.View.Value.Paused()) > 0 {
-			continue // a paused pool is a finding of its own
-		}
-		_, waiting, wait := p.View.Value.Clients()
+		v := p.View.Value
+		v.Pools = slices.DeleteFunc(slices.Clone(v.Pools), func(pool pgbouncer.Pool) bool {
+			return pausedIn(v, pool.Database) // a paused pool is a finding of its own
+		})
+		_, waiting, wait := v.Clients()
 		clients += waiting
 		longest = max(longest, wait)
 		if wait >= WaitWarning {

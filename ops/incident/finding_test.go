@@ -71,6 +71,10 @@ func TestFindings(t *testing.T) {
 				p.view.State = pgbouncer.State{Paused: true}
 			}
 		}, "pause-forgotten pool-paused postgres-down"},
+		{"nothing gets through the VIP where Weir's own database is paused", func(c *chain) {
+			c.through, c.idle = errTimeout, true
+			c.pause([]string{"weir"}, "app")
+		}, "pause-forgotten pool-paused"},
 		{"a probe that times out while transactions end is not an outage", func(c *chain) { c.probeErr = errTimeout }, "postgres-unseen"},
 		{"nor when a query through the VIP is too slow as well", func(c *chain) { c.probeErr, c.through = errTimeout, errTimeout }, "postgres-unseen"},
 		{"a probe that times out while nothing ends is an outage", func(c *chain) {
@@ -88,6 +92,14 @@ func TestFindings(t *testing.T) {
 		{"clients that wait in a paused pool are the pause's", func(c *chain) {
 			c.pool["pgb1"].view.Pools[0].MaxWait, c.pool["pgb1"].view.State = time.Minute, pgbouncer.State{Paused: true}
 		}, "pause-forgotten pool-paused"},
+		{"so are those of a paused database", func(c *chain) {
+			c.pause([]string{"app"}, "reports", "weir")
+			c.pool["pgb1"].view.Pools[0].MaxWait = time.Minute
+		}, "pause-forgotten pool-paused"},
+		{"those of its other databases are not", func(c *chain) {
+			c.pause([]string{"reports"}, "app", "weir")
+			c.pool["pgb1"].view.Pools[0].ClWaiting, c.pool["pgb1"].view.Pools[0].MaxWait = 3, 6*time.Second
+		}, "clients-waiting pause-forgotten pool-paused"},
 		{"more clients than two poolers take is a lack of spare", func(c *chain) { c.pool["pgb1"].view.Pools[0].ClActive = 7900 }, "no-spare"},
 		{"80 per cent of the places is found", func(c *chain) { c.pool["pgb1"].view.Pools[0].ClActive = 9400 }, "no-spare places-used"},
 		{"80 per cent of the connections is found", func(c *chain) { c.probe.Connections = 200 }, "connections-high"},

@@ -67,9 +67,10 @@ func DefaultPolicy() Policy {
 
 // Decision is whether to speak, and what came before.
 type Decision struct {
-	Reason Reason
-	Key    string // names this message: the same decision taken again after a crash has the same
-	Text   string // one line
+	Reason    Reason
+	Key       string // names this message: the same decision taken again after a crash has the same
+	Text      string // one line
+	Reminders int    // that are due by now: one stands for all that could not be said, as during a silence
 }
 
 // Speak decides from an incident alone, and from what was said of it: a monitor that died between
@@ -80,7 +81,20 @@ func (p Policy) Speak(i Incident, w Wishes, now time.Time) Decision {
 	if reason == None {
 		return Decision{Reason: None}
 	}
-	return Decision{Reason: reason, Key: i.ID + "/" + strconv.Itoa(i.Said.Count+1), Text: headline(i, reason, now)}
+	return Decision{Reason: reason, Key: key(i), Text: headline(i, reason, now),
+		Reminders: p.remindersDue(i.Said, now)}
+}
+
+// EndKey is how the key of an end ends. What was said last before a crash may not have been noted:
+// the end that the next monitor sees has the same number, and is another message.
+const EndKey = "/ok"
+
+func key(i Incident) string {
+	k := i.ID + "/" + strconv.Itoa(i.Said.Count+1)
+	if i.State == OK {
+		k += EndKey
+	}
+	return k
 }
 
 func (p Policy) reason(i Incident, w Wishes, now time.Time) Reason {
@@ -105,7 +119,7 @@ func (p Policy) reason(i Incident, w Wishes, now time.Time) Reason {
 		return Louder
 	case i.State == Firing && i.Title != said.Title:
 		return Other
-	case p.reminderDue(said, now) && !w.Acknowledged[i.ID]:
+	case p.remindersDue(said, now) > said.Reminders && !w.Acknowledged[i.ID]:
 		return Remind
 	}
 	return None
@@ -122,8 +136,15 @@ func (p Policy) end(i Incident, w Wishes, now time.Time) Reason {
 	return None
 }
 
-func (p Policy) reminderDue(s Said, now time.Time) bool {
-	return s.Reminders < len(p.Reminders) && now.Sub(s.First) >= p.Reminders[s.Reminders]
+// remindersDue is how many there should have been by now.
+func (p Policy) remindersDue(s Said, now time.Time) int {
+	due := 0
+	for _, after := range p.Reminders {
+		if now.Sub(s.First) >= after {
+			due++
+		}
+	}
+	return due
 }
 
 func silenced(i Incident, silences []Silence, at time.Time) bool {
@@ -158,7 +179,7 @@ func (b Book) Note(i Incident, d Decision, now time.Time) Book {
 		said.First = now
 	}
 	if d.Reason == Remind {
-		said.Reminders++
+		said.Reminders = d.Reminders
 	}
 	said.Count++
 	said.State, said.Severity, said.Title = i.State, i.Severity, i.Title

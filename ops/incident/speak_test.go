@@ -64,11 +64,41 @@ func TestSpeak(t *testing.T) {
 	}
 }
 
+func TestRemindersThatCouldNotBeSaidAreOne(t *testing.T) {
+	i := Incident{ID: "id-1", State: Firing, Finding: Finding{Cause: "vip-nobody", Severity: Critical, Title: "VIP held by nobody"},
+		Said: Said{Count: 1, First: start, State: Firing, Severity: Critical, Title: "VIP held by nobody"}}
+	book := Book{Entries: map[string]Entry{"vip-nobody": {Incident: i}}}
+	for _, c := range []struct {
+		sentence string
+		after    time.Duration
+		want     Reason
+	}{
+		{"after 3 h of silence there is one", 3 * time.Hour, Remind},
+		{"and no other with the next look", 3*time.Hour + time.Second, None},
+		{"the last one comes in its time", 8 * time.Hour, Remind},
+		{"after that there is none", 1000 * time.Hour, None},
+	} {
+		now := start.Add(c.after)
+		i := book.Entries["vip-nobody"].Incident
+		d := DefaultPolicy().Speak(i, Wishes{}, now)
+		if d.Reason != c.want {
+			t.Errorf("%s: %s, want %s", c.sentence, d.Reason, c.want)
+		}
+		book = book.Note(i, d, now)
+	}
+}
+
 func TestADecisionTakenAgainAfterACrashHasTheSameKey(t *testing.T) {
 	i := Incident{ID: "id-1", State: Firing, Finding: Finding{Cause: "vip-nobody", Severity: Critical, Title: "VIP held by nobody"}}
 	book := Book{Entries: map[string]Entry{"vip-nobody": {Incident: i}}}
 	first := DefaultPolicy().Speak(i, Wishes{}, start)
 	again := DefaultPolicy().Speak(i, Wishes{}, start.Add(time.Minute))
+	over := i
+	over.State, over.ResolvedAt = OK, start.Add(time.Second)
+	end := DefaultPolicy().Speak(over, Wishes{}, start.Add(time.Second))
+	if again := DefaultPolicy().Speak(over, Wishes{}, start.Add(time.Minute)); end.Key == first.Key || end.Key != again.Key {
+		t.Errorf("keys %s, and of an end after a crash %s and %s", first.Key, end.Key, again.Key)
+	}
 	noted := book.Note(i, first, start).Entries["vip-nobody"].Incident
 	noted.State = OK
 	last := DefaultPolicy().Speak(noted, Wishes{}, start)

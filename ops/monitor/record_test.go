@@ -234,6 +234,44 @@ func TestSilencesAndAcknowledgementsAreReadAndOutliveARestartWithoutPostgreSQL(t
 	}
 }
 
+func TestWhatWasOverDuringASilenceIsNotToldAfterIt(t *testing.T) {
+	l := newLedger(t)
+	try(t, l.write(l.ctx))
+	now, policy := time.Now().UTC(), incident.DefaultPolicy()
+	silence := func(cause string, from, until, ended time.Duration) {
+		row := must(query.SilenceCreate(l.ctx, l.pool, queries.SilenceCreateParams{Cause: cause, Reason: "a test", CreatedBy: "ada",
+			CreatedAt: now.Add(from), StartsAt: now.Add(from), EndsAt: now.Add(until)}))(t)
+		if ended < until {
+			must(query.SilenceEnd(l.ctx, l.pool, queries.SilenceEndParams{ID: row.ID, At: now.Add(ended), By: "ada"}))(t)
+		}
+	}
+	silence("pooler-down/pgb1", -time.Hour, -time.Second, -time.Second)
+	silence("pooler-down/pgb2", -time.Hour, time.Hour, -time.Second)
+	silence("pooler-down/pgb3", -time.Hour, time.Hour, -time.Minute)
+	silence("postgres-down", -time.Hour, -policy.Late, -policy.Late)
+	w := &wishes{path: filepath.Join(t.TempDir(), "wishes.json"), db: l.pool, log: quiet()}
+	try(t, w.open())
+	try(t, w.read(l.ctx))
+	for _, c := range []struct {
+		sentence, cause string
+		want            incident.Reason
+	}{
+		{"a silence that is over covers what was over before its end", "pooler-down/pgb1", incident.None},
+		{"so does one that somebody ended", "pooler-down/pgb2", incident.None},
+		{"but not what was over after somebody had ended it", "pooler-down/pgb3", incident.First},
+		{"another cause is told", "vip-nobody", incident.First},
+	} {
+		i := incident.Incident{ID: "id-1", State: incident.OK, ResolvedAt: now.Add(-30 * time.Second),
+			Finding: incident.Finding{Cause: c.cause, Severity: incident.Warning, Title: "it"}}
+		if got := policy.Speak(i, w.now(), now); got.Reason != c.want {
+			t.Errorf("%s: %s, want %s", c.sentence, got.Reason, c.want)
+		}
+	}
+	if got := w.now().Silences; len(got) != 3 {
+		t.Errorf("one that nothing can matter to any more is kept: %+v", got)
+	}
+}
+
 func TestATestMessageThatSomebodyAskedForIsSentOnceAndItsRowSaysWhatBecameOfIt(t *testing.T) {
 	l := newLedger(t)
 	try(t, l.write(l.ctx))

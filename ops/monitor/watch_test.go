@@ -122,6 +122,21 @@ func TestAMonitorKilledBetweenSendingAndNotingDecidesTheSameAgain(t *testing.T) 
 	}
 }
 
+func TestTheEndIsSaidWhenTheMonitorWasKilledBeforeItNotedTheBeginning(t *testing.T) {
+	d := newDesk(t, bookPath(t), healthy(start))
+	d.after(settles)
+	killed := bookPath(t)
+	d.onPut = func() { copyFile(t, d.path, killed) }
+	d.c.down["pgb2"] = true
+	d.after(1)
+	d.c.down["pgb2"] = false
+	next := newDesk(t, killed, d.c)
+	next.after(10)
+	if len(next.said) != 1 || slices.Equal(next.said, d.said) {
+		t.Errorf("the next one says %v after %v: the outbox takes that for what was said already", next.said, d.said)
+	}
+}
+
 func TestARestartInTheMiddleContinuesTheSameIncidentAndSaysNothingTwice(t *testing.T) {
 	d := newDesk(t, bookPath(t), healthy(start))
 	d.after(settles)

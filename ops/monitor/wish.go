@@ -55,7 +55,8 @@ func (w *wishes) run(ctx context.Context, ready <-chan struct{}) {
 func (w *wishes) read(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, wishLimit)
 	defer cancel()
-	silences, err := query.SilenceListCurrent(ctx, w.db, time.Now())
+	// What fell into a silence that is over since may still be looked at.
+	silences, err := query.SilenceListSince(ctx, w.db, time.Now().Add(-incident.DefaultPolicy().Late))
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,11 @@ func (w *wishes) read(ctx context.Context) error {
 func asWishes(silences []queries.Silence, open []queries.Incident) incident.Wishes {
 	var w incident.Wishes
 	for _, s := range silences {
-		w.Silences = append(w.Silences, incident.Silence{Cause: s.Cause, Subject: s.Subject, From: s.StartsAt.UTC(), Until: s.EndsAt.UTC()})
+		until := s.EndsAt
+		if s.EndedAt != nil {
+			until = *s.EndedAt
+		}
+		w.Silences = append(w.Silences, incident.Silence{Cause: s.Cause, Subject: s.Subject, From: s.StartsAt.UTC(), Until: until.UTC()})
 	}
 	for _, i := range open {
 		if i.AcknowledgedAt == nil {

@@ -173,7 +173,7 @@ func (j *judge) goOn(o Order) {
 	case n > 0:
 		j.will("The pause of %s ends. No client waits.", list(paused))
 	case len(silent) == 0:
-		j.will("Nothing is paused: nothing changes.")
+		j.will("Nothing is paused: the files are read again, and nothing else happens.")
 	}
 	j.Effects = append(j.Effects, silent...)
 }

@@ -85,7 +85,7 @@ func (r *Runbook) readPauses(ctx context.Context, m *memory) error {
 }
 
 // expire ends one overdue pause and says so in the audit. When it cannot be removed from the
-// records, the next round finds nothing paused and removes it.
+// records, the next round finds nothing paused, has the pooler reload, and removes it.
 func (r *Runbook) expire(ctx context.Context, p Paused) (ended bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, resumeLimit)
 	defer cancel()

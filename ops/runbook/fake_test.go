@@ -214,6 +214,7 @@ type fakePooler struct {
 	clients   int64
 	dead      bool
 	lies      bool          // says it paused
+	stuck     bool          // answers, and does not reload
 	gate      chan struct{} // a PAUSE waits for it: somebody is idle in a transaction
 	before    func()        // runs before the next PAUSE
 }
@@ -297,7 +298,13 @@ func (p *fakePooler) order(verb, database string, paused bool) error {
 func (p *fakePooler) Reconnect(_ context.Context, database string) error {
 	return p.plain("RECONNECT " + database)
 }
-func (p *fakePooler) Reload(context.Context) error { return p.plain("RELOAD") }
+
+func (p *fakePooler) Reload(context.Context) error {
+	if p.stuck {
+		return errDead
+	}
+	return p.plain("RELOAD")
+}
 
 func (p *fakePooler) plain(verb string) error {
 	p.c.mu.Lock()

@@ -101,7 +101,7 @@ func resume(ctx context.Context, r *Runbook, d *deed) error {
 }
 
 // forget removes the records of what was resumed. What cannot be removed now ends by its expiry:
-// the monitor finds nothing paused and removes it.
+// the monitor finds nothing paused, has the pooler reload, and removes it.
 func (r *Runbook) forget(ctx context.Context, d *deed) {
 	ctx, cancel := context.WithTimeout(ctx, journalLimit)
 	defer cancel()
@@ -146,11 +146,16 @@ func resumeWhole(paused bool) error {
 	return fault.Errorf(fault.Conflict, "the pooler is paused as a whole: resume every database")
 }
 
-// endPause ends one pause and makes sure of it. That nothing was paused is no error.
+// endPause ends one pause and makes sure of it. That nothing was paused is no error; but who gave the
+// order may have died before PAUSE, with the pools at the size at which they do not grow. Resume takes
+// that back, and where there is nothing to resume a reload does.
 func endPause(ctx context.Context, p Pooler, database string) (ended bool, err error) {
 	is, err := isPaused(ctx, p, database)
-	if err != nil || !is {
+	if err != nil {
 		return false, err
+	}
+	if !is {
+		return false, p.Reload(ctx)
 	}
 	ordered := p.Resume(ctx, database) // an error when somebody else was quicker
 	is, err = isPaused(ctx, p, database)

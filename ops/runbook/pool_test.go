@@ -185,6 +185,23 @@ func TestOverduePausesEnd(t *testing.T) {
 	}
 }
 
+func TestAPauseThatNeverBeganIsForgottenOnlyOnceThePoolerHasReloaded(t *testing.T) {
+	world := newChain()
+	now := time.Now()
+	world.pauses.list = []Paused{{Pooler: "pgb1", Expires: now}}
+	r := world.runbook()
+	for _, c := range []struct {
+		sentence string
+		stuck    bool
+		left     int // records
+	}{{"while it does not, its record stays", true, 1}, {"then it goes", false, 0}} {
+		world.poolers["pgb1"].stuck = c.stuck
+		if _, err := r.ExpirePauses(t.Context(), now); (err != nil) != c.stuck || len(world.pauses.list) != c.left {
+			t.Errorf("%s: %v, %v", c.sentence, world.pauses.list, err)
+		}
+	}
+}
+
 func TestPausesEndInTimeWhilePostgreSQLIsAway(t *testing.T) {
 	world := newChain()
 	r := world.runbook()

@@ -372,7 +372,7 @@ func TestTheDryRunSaysWhatWillHappenToWhomAndWhatIsLeft(t *testing.T) {
 		}, []string{"No query of database other gets through the VIP while the pause lasts.",
 			"The 1,200 clients of pgb1, pgb2 and pgb3, database other get no answer until the pause ends: by resume, or by itself after the time ordered. Nobody is disconnected."}},
 
-		{"a resume of what is not paused changes nothing", Order{Verb: Resume}, nil, []string{"Nothing is paused: nothing changes."}},
+		{"a resume of what is not paused reloads", Order{Verb: Resume}, nil, []string{"Nothing is paused: the files are read again, and nothing else happens."}},
 		{"a resume serves those who wait", Order{Verb: Resume}, func(s *fleet.Snapshot) { paused(s, "pgb1", 12); paused(s, "pgb3", 1) },
 			[]string{"The pause of pgb1 and pgb3 ends: the 13 clients waiting are served."}},
 		{"a resume may have nobody to serve", Order{Verb: Resume, Host: "pgb1"}, func(s *fleet.Snapshot) { paused(s, "pgb1", 0) },

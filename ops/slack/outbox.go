@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -119,7 +120,7 @@ func (o *Outbox) put(destination string, e Entry) (taken bool, replaced []Entry,
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	q := o.queue(destination)
-	if _, known := q.Keys[e.Key]; known {
+	if q.knows(e) {
 		return false, nil, nil
 	}
 	kept := make([]Entry, 0, len(q.Waiting)+1)
@@ -138,6 +139,17 @@ func (o *Outbox) put(destination string, e Entry) (taken bool, replaced []Entry,
 	default:
 	}
 	return true, replaced, err
+}
+
+// knows says that an entry was taken in before. Ends had the keys of beginnings once: what was taken in
+// under such a key since the end is that end.
+func (q *queue) knows(e Entry) bool {
+	if _, known := q.Keys[e.Key]; known {
+		return true
+	}
+	number, end := strings.CutSuffix(e.Key, incident.EndKey)
+	at, known := q.Keys[number]
+	return end && known && !at.Before(e.Incident.ResolvedAt)
 }
 
 // next says whether something waits and until when it is to wait, and signals another entry.

@@ -243,6 +243,32 @@ func TestARestartInTheMiddleLosesNothingAndRepeatsNothing(t *testing.T) {
 	}
 }
 
+func TestAnEndIsTakenInOnceUnderTheKeyThatItHadOnceAsWell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t, byAlert)
+		over := sample()
+		over.State = incident.OK
+		for _, put := range []struct {
+			sentence, key string
+			resolved      time.Duration
+			want          int
+		}{
+			{"an end as it was once", "i1/1", 0, 1},
+			{"decided again", "i1/1/ok", 0, 1},
+			{"what was said before the end is not the end", "i1/1/ok", time.Second, 2},
+			{"decided again it is", "i1/1/ok", time.Second, 2},
+		} {
+			over.ResolvedAt = time.Now().Add(put.resolved)
+			if err := o.Put(over, incident.Decision{Reason: incident.First, Key: put.key}, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			if len(o.deliveries) != put.want {
+				t.Errorf("%s: %q", put.sentence, o.deliveries)
+			}
+		}
+	})
+}
+
 func TestARequestUnderWayAtTheEndIsAnsweredAndNotRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOffice(t, byAlert)

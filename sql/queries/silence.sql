@@ -12,9 +12,11 @@ UPDATE silence SET ended_at = @at::timestamptz, ended_by = @by::text
  WHERE id = @id AND ended_at IS NULL AND ends_at > @at::timestamptz
 RETURNING *;
 
--- name: SilenceListCurrent :many
--- Those that hold at that time, and those still to come.
-SELECT * FROM silence WHERE ended_at IS NULL AND ends_at > @at ORDER BY starts_at, id;
+-- name: SilenceListSince :many
+-- Those that have ended since, that hold, and that are still to come.
+SELECT * FROM silence
+ WHERE ends_at > @since AND (ended_at IS NULL OR ended_at > @since::timestamptz)
+ ORDER BY starts_at, id;
 
 -- name: SilencePageForward :many
 -- Newest first, from after to before; either may be left out.
