@@ -99,13 +99,10 @@ func New(d Deps) (*Manager, error) {
 	m := &Manager{Deps: d, q: queries.New(), hasher: h, ended: map[string]bool{}}
 	m.sessions = newMemory(d.Now, m.loadSession, record.alive)
 	m.tokens = newMemory(d.Now, m.loadGrant, grant.alive)
-	m.scs = scs.New()
-	m.scs.Store, m.scs.Codec, m.scs.HashTokenInStore = store{m}, codec{}, true
-	// Timeouts are the store's, with the injected clock. Were scs to keep the idle one, it would
-	// write every request's session.
-	m.scs.Lifetime = AbsoluteTimeout
-	m.scs.ErrorFunc = d.OnError
-	m.scs.Cookie.Name, m.scs.Cookie.Secure = m.cookieName("weir"), d.Secure
+	// Not scs.New, which starts a store in memory with a goroutine that never ends. Timeouts are the store's,
+	// with the injected clock: were scs to keep the idle one, it would write every request's session.
+	m.scs = &scs.SessionManager{Store: store{m}, Codec: codec{}, HashTokenInStore: true, Lifetime: AbsoluteTimeout, ErrorFunc: d.OnError,
+		Cookie: scs.SessionCookie{Name: m.cookieName("weir"), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: d.Secure, Persist: true}}
 	return m, nil
 }
 
