@@ -226,3 +226,28 @@ func TestEveryFindingIsCompleteForAPersonAtNight(t *testing.T) {
 		}
 	}
 }
+
+func TestAPoolerThatAnOperatorTookOutIsSetReadyAndNotRestarted(t *testing.T) {
+	c := healthy()
+	c.kill("pgb1")
+	c.haproxySays("pgb2", haproxy.Up, haproxy.Drain, "L7OK")
+	c.haproxySays("pgb3", haproxy.NotChecked, haproxy.Maint, "")
+	for range 6 {
+		c.look()
+	}
+	f := c.certain()[string(NoPooler)]
+	if want := "Set pgb2, pgb3 ready on both HAProxies. `systemctl restart pgbouncer` on pgb1."; f.Action != want || !strings.Contains(f.Impact, "no new client") {
+		t.Errorf("%q, %q", f.Action, f.Impact)
+	}
+	c = healthy()
+	for _, p := range []string{"pgb1", "pgb2", "pgb3"} {
+		c.kill(p)
+	}
+	for range 6 {
+		c.look()
+	}
+	f = c.certain()[string(NoPooler)]
+	if want := "`systemctl restart pgbouncer` on pgb1, pgb2, pgb3."; f.Action != want {
+		t.Errorf("%q", f.Action)
+	}
+}

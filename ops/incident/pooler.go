@@ -42,7 +42,6 @@ func (v sight) failing() bool {
 func (e *examination) poolers() {
 	verdicts := make([]verdict, len(e.s.Poolers))
 	sights := make([][]sight, len(e.s.Poolers))
-	ordersGiven := false
 	for i := range e.s.Poolers {
 		p := &e.s.Poolers[i]
 		sights[i] = e.sights(p.Name)
@@ -50,7 +49,6 @@ func (e *examination) poolers() {
 		if verdicts[i] == serves || verdicts[i] == doubted {
 			e.serving = append(e.serving, p)
 		}
-		ordersGiven = ordersGiven || verdicts[i] == ordered
 	}
 	for i, v := range verdicts {
 		p := &e.s.Poolers[i]
@@ -62,7 +60,7 @@ func (e *examination) poolers() {
 		e.moments(p)
 	}
 	if len(e.serving) == 0 {
-		e.noPooler(ordersGiven)
+		e.noPooler(verdicts)
 	}
 }
 
@@ -181,20 +179,31 @@ func worstCheck(sights []sight) string {
 	return check
 }
 
-func (e *examination) noPooler(ordersGiven bool) {
+func (e *examination) noPooler(verdicts []verdict) {
 	f := Finding{
 		Cause: string(NoPooler), Kind: NoPooler, Severity: Critical, Title: "No pooler serving",
 		Impact:   fmt.Sprintf("0 of %d poolers serve: no client can connect or query.", len(e.s.Poolers)),
-		Action:   "`systemctl restart pgbouncer` on " + strings.Join(e.inv.PgBouncer.PoolerNames(), ", ") + ".",
 		Explains: []string{string(PoolerDown) + "/", string(RedundancyLost), string(PostgresUnreachable), string(ClientsWaiting), string(PoolerUnseen) + "/"},
 	}
-	if ordersGiven {
-		f.Action = "Set a pooler ready on both HAProxies. " + f.Action
-	}
+	var held, dead []string
 	for i := range e.s.Poolers {
 		p := &e.s.Poolers[i]
 		f.Evidence = append(f.Evidence, e.poolerEvidence(p, e.sights(p.Name))...)
+		// To restart one that an operator took out would cut off the clients that it still has.
+		if verdicts[i] == ordered {
+			held = append(held, p.Name)
+		} else {
+			dead = append(dead, p.Name)
+		}
 	}
+	if len(held) > 0 {
+		f.Impact = fmt.Sprintf("0 of %d poolers serve: no new client can connect.", len(e.s.Poolers))
+		f.Action = "Set " + strings.Join(held, ", ") + " ready on both HAProxies. "
+	}
+	if len(dead) > 0 {
+		f.Action += "`systemctl restart pgbouncer` on " + strings.Join(dead, ", ") + "."
+	}
+	f.Action = strings.TrimSpace(f.Action)
 	e.add(f)
 }
 

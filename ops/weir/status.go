@@ -169,7 +169,11 @@ func (d *drawing) findings(s *fleet.Snapshot, now time.Time) {
 		return slices.ContainsFunc(found, func(f incident.Finding) bool { return f.Accounts(cause) })
 	}
 	said := false
+	var thin []string
 	for _, f := range found {
+		if f.Unsure && f.Moment.IsZero() && !f.Planned {
+			thin = append(thin, f.Title)
+		}
 		if f.Unsure || !f.Moment.IsZero() || explained(f.Cause) {
 			continue // too thin, over, or only a symptom
 		}
@@ -185,6 +189,8 @@ func (d *drawing) findings(s *fleet.Snapshot, now time.Time) {
 	}
 	switch {
 	case said:
+	case s.VIP.Through.OK() && len(thin) > 0: // one look tells no more; the monitor takes another
+		d.line("%s", d.paint(warning, "a query through the VIP answers; look again, it may be: "+strings.Join(thin, ", ")))
 	case s.VIP.Through.OK():
 		d.line("%s", d.paint(good, "everything serves"))
 	case s.VIP.Through.Asked():

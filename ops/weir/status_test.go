@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -82,6 +83,11 @@ func TestStatusDrawsTheChain(t *testing.T) {
 				state.VIP = true
 				state.Keepalived = state.Node == "haproxy2"
 				r.Value = state
+			}
+		},
+		"one-node-is-silent": func(r *fleet.Reading) {
+			if r.Source.Name == "haproxy1" {
+				r.Value, r.Err = nil, context.DeadlineExceeded
 			}
 		},
 		"nothing-answers": func(r *fleet.Reading) { r.Value, r.Err = nil, errors.New("i/o timeout") },
