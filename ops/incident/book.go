@@ -348,8 +348,12 @@ func (s *step) adopt(e *Entry, f Finding, from, to State) {
 	i := &e.Incident
 	was := i.Finding
 	begins := to.fires() && (from == OK || from == Suspect || from == Recovering)
-	// What was planned and is over is not the beginning of an outage that follows.
-	if i.ID == "" || begins && from != Recovering && (i.Planned || s.now.Sub(i.ResolvedAt) > s.Window) {
+	// What was planned and is over is not the beginning of an outage that follows, nor is an outage that is
+	// over the beginning of planned work: it would be none any more in the record.
+	late := s.now.Sub(i.ResolvedAt) > s.Window
+	outage := begins && from != Recovering && (i.Planned || f.Planned || late)
+	work := to == Planned && !i.ResolvedAt.IsZero() && (!i.Planned || late)
+	if i.ID == "" || outage || work {
 		*i = Incident{ID: s.NewID(), OpenedAt: s.beginning(*e, f, to), State: from}
 	}
 	i.Finding, i.Planned, i.ResolvedAt = f, to == Planned, time.Time{}
@@ -510,7 +514,7 @@ func (s *step) happened(f Finding) {
 	case from == Flapping:
 		i.Flaps = max(i.Flaps+1, f.fallsAfter(i.OpenedAt))
 		i.Since, i.Falls = f.Moment, f.Falls
-	case len(e.Fired) >= s.Often || s.often(f):
+	case !f.Planned && (len(e.Fired) >= s.Often || s.often(f)):
 		s.adopt(&e, f, from, Flapping)
 		s.move(&e, from, Flapping)
 	default:

@@ -96,6 +96,37 @@ func TestWhatIsSaid(t *testing.T) {
 			w.mend("pgb1")
 			w.pass(time.Minute)
 		}, []string{"first pooler-down/pgb1", "resolved pooler-down/pgb1"}},
+		{"planned work soon after an outage, or long after, is an incident of its own", func(w *watch) {
+			for i, quiet := range []time.Duration{20 * time.Second, 10 * time.Minute} {
+				w.kill("pgb1")
+				w.pass(10 * time.Second)
+				w.mend("pgb1")
+				w.pass(quiet)
+				over := w.incident("pooler-down/pgb1")
+				w.haproxySays("pgb1", haproxy.Up, haproxy.Drain, "L7OK", "haproxy1", "haproxy2")
+				w.pass(20 * time.Second)
+				work := w.incident("pooler-down/pgb1")
+				if over.Open() || over.Planned || work.ID == over.ID || w.ids != 2*i+2 || !work.Planned || w.now.Sub(work.OpenedAt) > 30*time.Second {
+					w.t.Errorf("%d incidents; the outage is %+v, the work %+v", w.ids, over, work)
+				}
+				w.haproxySays("pgb1", haproxy.Up, haproxy.Ready, "L7OK", "haproxy1", "haproxy2")
+				w.pass(10 * time.Minute)
+			}
+		}, []string{"first pooler-down/pgb1", "resolved pooler-down/pgb1", "first pooler-down/pgb1", "resolved pooler-down/pgb1"}},
+		{"moves of the VIP that were ordered are not part of one that was not, and no flapping", func(w *watch) {
+			w.moveVIP("haproxy1", "haproxy2")
+			w.pass(10 * time.Second)
+			first := w.incident(string(VIPMoved))
+			for _, way := range [][2]string{{"haproxy2", "haproxy1"}, {"haproxy1", "haproxy2"}, {"haproxy2", "haproxy1"}} {
+				w.node[way[0]].state.Hold, w.node[way[1]].state.Hold = true, false
+				w.moveVIP(way[0], way[1])
+				w.pass(10 * time.Second)
+				if i := w.incident(string(VIPMoved)); i.Open() || !i.Planned || i.ID == first.ID {
+					w.t.Errorf("%+v", i)
+				}
+			}
+			w.pass(3 * time.Minute)
+		}, []string{"first vip-moved"}},
 		{"both HAProxies dead, one noticed a moment before the other, is one incident", func(w *watch) {
 			w.node["haproxy2"].err = errRefused
 			w.pass(time.Second)
