@@ -68,6 +68,38 @@ type live struct {
 	book   incident.Book
 	trends trends
 	now    atomic.Pointer[frame]
+
+	// seen are the incidents of the book by id, the last seenMost of them: links to them stay good when they
+	// are over. The monitor's rows have ids of their own.
+	mu    sync.Mutex
+	seen  map[string]incident.Incident
+	order []string
+}
+
+const seenMost = 500
+
+func (l *live) remember(i incident.Incident) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, known := l.seen[i.ID]; known || i.ID == "" {
+		return
+	}
+	if l.seen == nil {
+		l.seen = map[string]incident.Incident{}
+	}
+	if l.order = append(l.order, i.ID); len(l.order) > seenMost {
+		delete(l.seen, l.order[0])
+		l.order = l.order[1:]
+	}
+	l.seen[i.ID] = i
+}
+
+// of is the incident that had this id in the book.
+func (l *live) of(id string) (incident.Incident, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i, known := l.seen[id]
+	return i, known
 }
 
 func newLive(f Fleet, inv *inventory.Inventory) *live {
@@ -114,6 +146,7 @@ func (l *live) judge(s *fleet.Snapshot, now time.Time) (found []incident.Finding
 	l.book = book
 	for _, c := range changes {
 		said = append(said, c.Text)
+		l.remember(c.Incident)
 	}
 	return found, said
 }

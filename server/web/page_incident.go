@@ -168,6 +168,9 @@ func (w *Web) find(ctx context.Context, a *asked, id string) (noun.Incident, err
 	if found, ok := n.(noun.Incident); ok {
 		return found, nil
 	}
+	if was, ok := w.live.of(id); ok {
+		return w.findOver(ctx, was)
+	}
 	return noun.Incident{}, fault.Errorf(fault.NotFound, "There is no such incident.")
 }
 
@@ -182,6 +185,25 @@ func (w *Web) findOpen(ctx context.Context, cause string) (noun.Incident, error)
 		return noun.Incident{}, fault.Errorf(fault.NotFound, "The monitor has not written this incident down yet.")
 	}
 	return page.Edges[0].Node, nil
+}
+
+// near is how far apart the console and the monitor may see one incident begin.
+const near = time.Minute
+
+// findOver is the row of an incident of the console that is over.
+func (w *Web) findOver(ctx context.Context, was ops.Incident) (noun.Incident, error) {
+	kind, subject, _ := strings.Cut(was.Cause, "/")
+	since, until, n := was.OpenedAt.Add(-near), was.OpenedAt.Add(near), 10
+	page, err := w.Query.Incidents(ctx, nil, nil, &kind, given(subject), &since, &until, &n, nil, nil, nil)
+	if err != nil {
+		return noun.Incident{}, err
+	}
+	if len(page.Edges) == 0 {
+		return noun.Incident{}, fault.Errorf(fault.NotFound, "The monitor has not written this incident down.")
+	}
+	return slices.MinFunc(page.Edges, func(a, b noun.IncidentEdge) int {
+		return cmp.Compare(a.Node.OpenedAt.Sub(was.OpenedAt).Abs(), b.Node.OpenedAt.Sub(was.OpenedAt).Abs())
+	}).Node, nil
 }
 
 func (w *Web) incident(a *asked) (made, error) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"weir/graph/noun"
+	"weir/ops/fault"
 	ops "weir/ops/incident"
 	"weir/ops/runbook"
 	"weir/queries"
@@ -129,5 +130,39 @@ func TestBeforeAReloadItIsSaidWhatWouldChange(t *testing.T) {
 	}
 	if one := w.rereads(a, "pgb2"); len(one) != 1 || !strings.Contains(one[0], "pgb2") {
 		t.Errorf("of pgb2 alone: %q", one)
+	}
+}
+
+// written is an API with one row of an incident, whose id is the monitor's.
+type written struct {
+	Query
+	row noun.Incident
+}
+
+func (written) Node(context.Context, string) (noun.Node, error) { return nil, nil }
+
+func (q written) Incidents(_ context.Context, open *bool, _, kind, host *string, since, until *time.Time, _ *int, _ *string, _ *int, _ *string) (*noun.IncidentConnection, error) {
+	var page noun.IncidentConnection
+	if open == nil && *kind == "pooler-down" && *host == "pgb2" && since.Before(q.row.OpenedAt) && until.After(q.row.OpenedAt) {
+		page.Edges = []noun.IncidentEdge{{Node: noun.Incident{Incident: queries.Incident{ID: "another", OpenedAt: q.row.OpenedAt.Add(-50 * time.Second)}}}, {Node: q.row}}
+	}
+	return &page, nil
+}
+
+func TestALinkFromTheTimeOfAnOutageLeadsToItWhenItIsOver(t *testing.T) {
+	began := time.Now().Add(-time.Hour)
+	w, a := looked(t, written{row: noun.Incident{Incident: queries.Incident{ID: anIncident, OpenedAt: began.Add(300 * time.Millisecond)}}})
+	w.live.remember(ops.Incident{ID: anotherIncident, OpenedAt: began, Finding: ops.Finding{Cause: "pooler-down/pgb2"}})
+	if got, err := w.find(t.Context(), a, anotherIncident); err != nil || got.Incident.ID != anIncident {
+		t.Errorf("%+v, %v", got.Incident, err)
+	}
+	if _, err := w.find(t.Context(), a, newID()); fault.CodeOf(err) != fault.NotFound {
+		t.Errorf("an id of nothing: %v", err)
+	}
+	for range seenMost {
+		w.live.remember(ops.Incident{ID: newID()})
+	}
+	if _, still := w.live.of(anotherIncident); still || len(w.live.seen) != seenMost {
+		t.Errorf("%d are remembered", len(w.live.seen))
 	}
 }
