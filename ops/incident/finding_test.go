@@ -187,6 +187,20 @@ func TestAKilledPoolerIsToldFromAHungAndAnUnreachableOne(t *testing.T) {
 			t.Errorf("check %s: kind %s, planned %t, want %s", check, got.Kind, got.Planned, want)
 		}
 	}
+	for said, want := range map[string]Kind{"Connection refused": PoolerDown, "No route to host": PoolerUnreachable, "Network is unreachable": PoolerUnreachable} {
+		c := healthy()
+		c.look()
+		c.haproxySays("pgb2", haproxy.Down, haproxy.Ready, "L4CON")
+		for _, n := range c.node {
+			row := n.rows["pgb2"]
+			row.LastCheck = said
+			n.rows["pgb2"] = row
+		}
+		c.look()
+		if got := c.certain()["pooler-down/pgb2"]; got.Kind != want {
+			t.Errorf("%s: kind %s, want %s", said, got.Kind, want)
+		}
+	}
 }
 
 func TestAFindingSaysWhatItMeansForClientsWithNumbers(t *testing.T) {

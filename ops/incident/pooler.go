@@ -144,15 +144,22 @@ func (e *examination) poolerFinding(p *fleet.Pooler, sights []sight, v verdict) 
 		e.add(f.ordered(p, sights))
 		return
 	}
-	switch worstCheck(sights) {
-	case "L7TOUT":
+	switch check := worstCheck(sights); {
+	case check == "L7TOUT":
 		f.Kind, f.Title = PoolerHung, p.Name+" hung"
 		f.Action = "PgBouncer accepts connections and does not answer. On " + p.Name + ": `systemctl kill -s KILL pgbouncer`; systemd starts it again."
-	case "L4TOUT":
+	case check == "L4TOUT", slices.ContainsFunc(sights, func(v sight) bool { return v.failing() && noRoute(v.row.LastCheck) }):
 		f.Kind, f.Title = PoolerUnreachable, p.Name+" unreachable"
 		f.Action = "Nothing comes back from " + p.Address + ": the host is off, its network is cut, or PgBouncer hangs with a full queue. Look at " + p.Name + " on its console."
 	}
 	e.add(f)
+}
+
+// noRoute says that a check failed because the host does not answer for its address: after some seconds
+// of time-outs the kernel of the node says so (EHOSTUNREACH), and HAProxy 3.0 calls that L4CON, as a
+// refusal.
+func noRoute(lastCheck string) bool {
+	return strings.Contains(lastCheck, "No route to host") || strings.Contains(lastCheck, "unreachable")
 }
 
 // ordered makes it an operator's doing.
