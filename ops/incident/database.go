@@ -276,11 +276,12 @@ func (e *examination) paused() {
 		Cause: string(PoolPaused), Kind: PoolPaused, Severity: Info, Planned: true, Title: "Pools paused",
 		Impact:   fmt.Sprintf("Clients of %d of %d poolers wait until it is ended; after 2 min they are disconnected.", len(lines), len(e.s.Poolers)),
 		Evidence: lines,
-		Action:   "`RESUME` on the console of each pooler.",
+		Action:   "One that was ordered with Weir ends by itself. To end it now: Resume on the console's page Poolers, or `RESUME` on the console of each pooler.",
 		Unsure:   unsure,
 	}
 	e.add(f)
 	f.Cause, f.Kind, f.Severity, f.Planned = string(PauseForgotten), PauseForgotten, Critical, false
+	f.Action = "Resume on the console's page Poolers, or `RESUME` on the console of each pooler."
 	f.Title, f.After, f.Explains = "Pause that nobody ended", pauseLimit, []string{string(PoolPaused), string(ClientsWaiting)}
 	e.add(f)
 }

@@ -164,7 +164,9 @@ func (d *drawing) chain(s *fleet.Snapshot, now time.Time) {
 // findings says first what is wrong, what it means for clients and what to do: the words that the
 // monitor tells as well. What another one explains is left out.
 func (d *drawing) findings(s *fleet.Snapshot, now time.Time) {
-	found := incident.Findings(s, d.inv, now)
+	found := slices.DeleteFunc(incident.Findings(s, d.inv, now), func(f incident.Finding) bool {
+		return f.Kind == incident.PauseForgotten // one look does not tell for how long
+	})
 	explained := func(cause string) bool {
 		return slices.ContainsFunc(found, func(f incident.Finding) bool { return f.Accounts(cause) })
 	}
