@@ -109,7 +109,8 @@ func TestAPageWhoseEventsCannotBeReadIsAnErrorAndNoHalfPage(t *testing.T) {
 	}
 }
 
-// outages are six incidents, an hour apart; the odd ones took 10 minutes, the last is planned.
+// outages are six incidents, an hour apart; the odd ones took 10 minutes times their number, one of them with an
+// hour in between when it was over, the last is planned.
 func outages(t *testing.T, db *pgxpool.Pool) {
 	t.Helper()
 	for i, o := range []struct{ cause, subject, severity string }{
@@ -118,7 +119,12 @@ func outages(t *testing.T, db *pgxpool.Pool) {
 		id, at := newID(), moment.Add(time.Duration(i)*time.Hour)
 		try(t, q.IncidentOpen(t.Context(), db, queries.IncidentOpenParams{ID: id, Cause: o.cause, Subject: o.subject, Severity: o.severity, State: "firing", Planned: i == 5, Title: fmt.Sprint(i), Seq: 1, OpenedAt: at}))
 		if i%2 == 1 {
-			must(q.IncidentResolve(t.Context(), db, queries.IncidentResolveParams{ID: id, Seq: 2, ResolvedAt: at.Add(time.Duration(i) * 10 * time.Minute)}))(t)
+			took := time.Duration(i) * 10 * time.Minute
+			if i == 3 {
+				must(q.IncidentUpdate(t.Context(), db, queries.IncidentUpdateParams{ID: id, Severity: o.severity, State: "firing", Title: fmt.Sprint(i), WellSeconds: 3600, Seq: 1, UpdatedAt: at}))(t)
+				took += time.Hour
+			}
+			must(q.IncidentResolve(t.Context(), db, queries.IncidentResolveParams{ID: id, Seq: 2, ResolvedAt: at.Add(took)}))(t)
 		}
 	}
 }

@@ -15,7 +15,7 @@ const incidentAcknowledge = `-- name: IncidentAcknowledge :one
 UPDATE incident
    SET acknowledged_at = $1::timestamptz, acknowledged_by = $2::text, acknowledged_reason = $3::text
  WHERE id = $4 AND resolved_at IS NULL AND acknowledged_at IS NULL
-RETURNING id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason
+RETURNING id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason, well_seconds
 `
 
 type IncidentAcknowledgeParams struct {
@@ -54,12 +54,13 @@ func (q *Queries) IncidentAcknowledge(ctx context.Context, db DBTX, arg Incident
 		&i.AcknowledgedAt,
 		&i.AcknowledgedBy,
 		&i.AcknowledgedReason,
+		&i.WellSeconds,
 	)
 	return i, err
 }
 
 const incidentGet = `-- name: IncidentGet :one
-SELECT id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason FROM incident WHERE id = $1
+SELECT id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason, well_seconds FROM incident WHERE id = $1
 `
 
 func (q *Queries) IncidentGet(ctx context.Context, db DBTX, id string) (Incident, error) {
@@ -85,12 +86,13 @@ func (q *Queries) IncidentGet(ctx context.Context, db DBTX, id string) (Incident
 		&i.AcknowledgedAt,
 		&i.AcknowledgedBy,
 		&i.AcknowledgedReason,
+		&i.WellSeconds,
 	)
 	return i, err
 }
 
 const incidentListOpen = `-- name: IncidentListOpen :many
-SELECT id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason FROM incident WHERE resolved_at IS NULL ORDER BY opened_at, id
+SELECT id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason, well_seconds FROM incident WHERE resolved_at IS NULL ORDER BY opened_at, id
 `
 
 func (q *Queries) IncidentListOpen(ctx context.Context, db DBTX) ([]Incident, error) {
@@ -122,6 +124,7 @@ func (q *Queries) IncidentListOpen(ctx context.Context, db DBTX) ([]Incident, er
 			&i.AcknowledgedAt,
 			&i.AcknowledgedBy,
 			&i.AcknowledgedReason,
+			&i.WellSeconds,
 		); err != nil {
 			return nil, err
 		}
@@ -180,7 +183,7 @@ func (q *Queries) IncidentOpen(ctx context.Context, db DBTX, arg IncidentOpenPar
 }
 
 const incidentPageBackward = `-- name: IncidentPageBackward :many
-SELECT id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason FROM incident
+SELECT id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason, well_seconds FROM incident
  WHERE (opened_at, id) < (coalesce($1::timestamptz, 'infinity'), coalesce($2::uuid, '00000000-0000-0000-0000-000000000000'))
    AND (opened_at, id) > (coalesce($3::timestamptz, '-infinity'), coalesce($4::uuid, '00000000-0000-0000-0000-000000000000'))
    AND opened_at >= coalesce($5::timestamptz, '-infinity') AND opened_at < coalesce($6::timestamptz, 'infinity')
@@ -248,6 +251,7 @@ func (q *Queries) IncidentPageBackward(ctx context.Context, db DBTX, arg Inciden
 			&i.AcknowledgedAt,
 			&i.AcknowledgedBy,
 			&i.AcknowledgedReason,
+			&i.WellSeconds,
 		); err != nil {
 			return nil, err
 		}
@@ -260,7 +264,7 @@ func (q *Queries) IncidentPageBackward(ctx context.Context, db DBTX, arg Inciden
 }
 
 const incidentPageForward = `-- name: IncidentPageForward :many
-SELECT id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason FROM incident
+SELECT id, cause, subject, severity, state, planned, title, impact, action, flaps, symptoms, evidence, seq, opened_at, updated_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_reason, well_seconds FROM incident
  WHERE (opened_at, id) < (coalesce($1::timestamptz, 'infinity'), coalesce($2::uuid, '00000000-0000-0000-0000-000000000000'))
    AND (opened_at, id) > (coalesce($3::timestamptz, '-infinity'), coalesce($4::uuid, '00000000-0000-0000-0000-000000000000'))
    AND opened_at >= coalesce($5::timestamptz, '-infinity') AND opened_at < coalesce($6::timestamptz, 'infinity')
@@ -329,6 +333,7 @@ func (q *Queries) IncidentPageForward(ctx context.Context, db DBTX, arg Incident
 			&i.AcknowledgedAt,
 			&i.AcknowledgedBy,
 			&i.AcknowledgedReason,
+			&i.WellSeconds,
 		); err != nil {
 			return nil, err
 		}
@@ -379,7 +384,7 @@ const incidentSummary = `-- name: IncidentSummary :one
 SELECT count(*) AS total,
        count(*) FILTER (WHERE resolved_at IS NULL) AS open,
        count(*) FILTER (WHERE resolved_at IS NOT NULL AND NOT planned) AS recovered,
-       coalesce(sum(extract(epoch FROM resolved_at - opened_at)) FILTER (WHERE NOT planned), 0)::double precision AS recovery_seconds
+       coalesce(sum(extract(epoch FROM resolved_at - opened_at) - well_seconds) FILTER (WHERE NOT planned), 0)::double precision AS recovery_seconds
   FROM incident
  WHERE opened_at >= coalesce($1::timestamptz, '-infinity') AND opened_at < coalesce($2::timestamptz, 'infinity')
 `
@@ -397,7 +402,7 @@ type IncidentSummaryRow struct {
 }
 
 // Of those opened from since to before until. How long they took is of those that are over and were no
-// operator's doing.
+// operator's doing, without the time when they were over already.
 func (q *Queries) IncidentSummary(ctx context.Context, db DBTX, arg IncidentSummaryParams) (IncidentSummaryRow, error) {
 	row := db.QueryRow(ctx, incidentSummary, arg.Since, arg.Until)
 	var i IncidentSummaryRow
@@ -435,23 +440,24 @@ const incidentUpdate = `-- name: IncidentUpdate :execrows
 UPDATE incident
    SET severity = $1, state = $2, planned = $3, title = $4, impact = $5, action = $6,
        flaps = $7, symptoms = coalesce($8::jsonb, '[]'), evidence = coalesce($9::jsonb, '[]'),
-       seq = $10, updated_at = $11
- WHERE id = $12 AND seq <= $10 AND resolved_at IS NULL
+       well_seconds = $10, seq = $11, updated_at = $12
+ WHERE id = $13 AND seq <= $11 AND resolved_at IS NULL
 `
 
 type IncidentUpdateParams struct {
-	Severity  string
-	State     string
-	Planned   bool
-	Title     string
-	Impact    string
-	Action    string
-	Flaps     int32
-	Symptoms  json.RawMessage
-	Evidence  json.RawMessage
-	Seq       int64
-	UpdatedAt time.Time
-	ID        string
+	Severity    string
+	State       string
+	Planned     bool
+	Title       string
+	Impact      string
+	Action      string
+	Flaps       int32
+	Symptoms    json.RawMessage
+	Evidence    json.RawMessage
+	WellSeconds float64
+	Seq         int64
+	UpdatedAt   time.Time
+	ID          string
 }
 
 // No row when it is resolved, when the row knows of a later event, or when it was never opened.
@@ -466,6 +472,7 @@ func (q *Queries) IncidentUpdate(ctx context.Context, db DBTX, arg IncidentUpdat
 		arg.Flaps,
 		arg.Symptoms,
 		arg.Evidence,
+		arg.WellSeconds,
 		arg.Seq,
 		arg.UpdatedAt,
 		arg.ID,

@@ -60,6 +60,7 @@ type Incident struct {
 	AcknowledgedAt     *time.Time
 	AcknowledgedBy     *string
 	AcknowledgedReason *string
+	WellSeconds        float64
 }
 
 type IncidentEvent struct {

@@ -14,7 +14,7 @@ import (
 	"weir/sql"
 )
 
-var allMigrations = []string{"00001_incident.sql", "00002_sample.sql", "00003_account.sql", "00004_operation.sql", "00005_silence.sql"}
+var allMigrations = []string{"00001_incident.sql", "00002_sample.sql", "00003_account.sql", "00004_operation.sql", "00005_silence.sql", "00006_well.sql"}
 
 func TestMigratingASecondTimeChangesNothing(t *testing.T) {
 	s := shared(t)

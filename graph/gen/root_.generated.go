@@ -5162,7 +5162,7 @@ type IncidentSummary {
   count: Int!
   "How many of them are not over."
   open: Int!
-  "From when one was first seen until it was over, on average, of those that are over and were not planned; null when there are none."
+  "From when one was first seen until it was over, on average, of those that are over and were not planned; null when there are none. The time in between counts when one went and came back, and not when it had been over before it came back."
   meanTimeToRecover: Duration
 }
 

@@ -22,22 +22,22 @@ type Incident struct {
 	Gone       time.Time `json:"gone,omitzero"` // since when an open one has not been there; zero while it is
 	UpdatedAt  time.Time `json:"updated_at"`
 	ResolvedAt time.Time `json:"resolved_at,omitzero"`
-	Said       Said      `json:"said"`
+
+	Well time.Duration `json:"well,omitempty"` // how long it was over, each time before it was opened again
+	Said Said          `json:"said"`
 }
 
 // Open reports whether it is not over.
 func (i Incident) Open() bool { return i.ID != "" && i.State != OK && i.State != Suspect }
 
-// Lasted is how long it was there, or has been; from the first time on, if it came and went.
+// Lasted is how long it was open, or has been: what came and went meanwhile counts as a whole, and the time
+// when it was over does not.
 func (i Incident) Lasted(now time.Time) time.Duration {
-	from, until := i.Since, i.ResolvedAt
-	if i.Flaps > 0 {
-		from = i.OpenedAt
-	}
+	until := i.ResolvedAt
 	if until.IsZero() {
 		until = now
 	}
-	return until.Sub(from)
+	return until.Sub(i.OpenedAt) - i.Well
 }
 
 // Entry is all that is remembered of one cause.
@@ -356,6 +356,9 @@ func (s *step) adopt(e *Entry, f Finding, from, to State) {
 	if i.ID == "" || outage || work {
 		*i = Incident{ID: s.NewID(), OpenedAt: s.beginning(*e, f, to), State: from}
 	}
+	if !i.ResolvedAt.IsZero() {
+		i.Well += max(0, e.Seen.Sub(i.ResolvedAt)) // as a symptom it was there all the time
+	}
 	i.Finding, i.Planned, i.ResolvedAt = f, to == Planned, time.Time{}
 	i.Symptoms = s.explainedBy(f, i.Symptoms)
 	again := from == Flapping && e.Seen.Equal(s.now)
@@ -371,7 +374,9 @@ func (s *step) adopt(e *Entry, f Finding, from, to State) {
 	}
 	switch {
 	case from != to:
-		i.Since = e.Seen
+		if !e.smoothed() {
+			i.Since = e.Seen
+		}
 	case loudness[f.Severity] > loudness[was.Severity]:
 		s.say(e, Escalated, from, to)
 	case loudness[f.Severity] < loudness[was.Severity]:

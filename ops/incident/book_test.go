@@ -339,6 +339,9 @@ func TestWhatIsSaid(t *testing.T) {
 				w.probe.Connections = 199 + i%20/10
 				w.pass(time.Second)
 			}
+			if i := w.incident("connections-high"); i.Flaps != 0 || !i.Since.Equal(i.OpenedAt) {
+				w.t.Errorf("it came back %d times, since %s, opened %s", i.Flaps, i.Since, i.OpenedAt)
+			}
 			w.probe.Connections = 10
 			w.pass(2 * time.Minute)
 		}, []string{"first connections-high", "resolved connections-high"}},
@@ -417,6 +420,56 @@ func TestWhatFallsFasterThanItIsLookedAtCameBackAsOftenAsHAProxyCounts(t *testin
 	w.pass(5 * time.Second)
 	if i := w.incident("pooler-down/pgb2"); i.State != Flapping || i.Flaps < 5 {
 		t.Errorf("HAProxy counted 8 falls: state %s, came back %d times", i.State, i.Flaps)
+	}
+}
+
+func TestHowLongAnIncidentLastedIsWithoutTheTimeWhenItWasOver(t *testing.T) {
+	const part, rest = 5 * time.Second, 100 * time.Second
+	w := watching(t)
+	for range 3 {
+		w.kill("pgb2")
+		w.pass(part)
+		w.mend("pgb2")
+		w.pass(rest)
+	}
+	i := w.incident("pooler-down/pgb2")
+	if w.ids != 1 || i.Open() || i.Flaps != 2 {
+		t.Fatalf("%d incidents, state %s, came back %d times", w.ids, i.State, i.Flaps)
+	}
+	// It comes and goes 1.5 s after the pooler does; the second and third end is believed after some seconds.
+	if lasted := i.Lasted(w.now); lasted < 3*part || lasted > 3*part+20*time.Second || i.ResolvedAt.Sub(i.OpenedAt) < 2*rest {
+		t.Errorf("thrice for 5 s, from %s to %s: lasted %s", i.OpenedAt, i.ResolvedAt, lasted)
+	}
+	w.kill("pgb2")
+	w.pass(part)
+	if i = w.incident("pooler-down/pgb2"); !i.Open() || i.Lasted(w.now) > 4*part+20*time.Second {
+		t.Errorf("state %s, has lasted %s", i.State, i.Lasted(w.now))
+	}
+}
+
+func TestAnIncidentThatFlapsLastsFromItsFirstTimeToItsLast(t *testing.T) {
+	w := watching(t)
+	for range 20 {
+		w.kill("pgb2")
+		w.pass(time.Second)
+		w.mend("pgb2")
+		w.pass(2 * time.Second)
+	}
+	w.pass(3 * time.Minute)
+	// It was resolved once, before it was known to flap.
+	if i := w.incident("pooler-down/pgb2"); i.Open() || i.Lasted(w.now) < 55*time.Second || i.Well > 3*time.Second || i.Lasted(w.now)+i.Well != i.ResolvedAt.Sub(i.OpenedAt) {
+		t.Errorf("state %s, from %s to %s: lasted %s, was over for %s", i.State, i.OpenedAt, i.ResolvedAt, i.Lasted(w.now), i.Well)
+	}
+}
+
+// What a monitor of before wrote knows of no time between.
+func TestAnIncidentOfAnOlderBookLastedAsAWhole(t *testing.T) {
+	var i Incident
+	if err := json.Unmarshal([]byte(`{"id": "x", "state": "ok", "flaps": 1, "opened_at": "2026-11-23T10:00:00Z", "since": "2026-11-23T10:01:50Z", "resolved_at": "2026-11-23T10:02:00Z"}`), &i); err != nil {
+		t.Fatal(err)
+	}
+	if i.Lasted(time.Now()) != 2*time.Minute {
+		t.Errorf("lasted %s", i.Lasted(time.Now()))
 	}
 }
 

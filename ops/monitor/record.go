@@ -257,7 +257,8 @@ func writeIncident(ctx context.Context, tx pgx.Tx, t incident.Transition, unknow
 	}
 	_, err := query.IncidentUpdate(ctx, tx, queries.IncidentUpdateParams{
 		ID: i.ID, Severity: string(i.Severity), State: string(i.State), Planned: i.Planned, Title: i.Title, Impact: i.Impact,
-		Action: i.Action, Flaps: int32(i.Flaps), Symptoms: list(i.Symptoms), Evidence: list(i.Evidence), Seq: i.Seq, UpdatedAt: t.At,
+		Action: i.Action, Flaps: int32(i.Flaps), Symptoms: list(i.Symptoms), Evidence: list(i.Evidence), WellSeconds: i.Well.Seconds(),
+		Seq: i.Seq, UpdatedAt: t.At,
 	})
 	if err != nil || i.ResolvedAt.IsZero() {
 		return err

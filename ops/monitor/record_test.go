@@ -105,9 +105,11 @@ func TestAnIncidentThatCameBackIsOpenAgainUntilItsNextEnd(t *testing.T) {
 	if rows, _ := l.incidents(t); rows[0].ResolvedAt != nil || rows[0].State != "firing" || rows[0].Seq != 3 {
 		t.Errorf("back: %+v", rows[0])
 	}
-	l.add(t, transition(1, 4, incident.OK))
+	over := transition(1, 4, incident.OK)
+	over.Incident.Well = 1500 * time.Millisecond
+	l.add(t, over)
 	try(t, l.write(l.ctx))
-	if rows, _ := l.incidents(t); rows[0].ResolvedAt == nil || !rows[0].ResolvedAt.Equal(start.Add(4*time.Second)) {
+	if rows, _ := l.incidents(t); rows[0].ResolvedAt == nil || !rows[0].ResolvedAt.Equal(start.Add(4*time.Second)) || rows[0].WellSeconds != 1.5 {
 		t.Errorf("over: %+v", rows[0])
 	}
 }

@@ -75,10 +75,12 @@ func times(i incident.Incident, now time.Time) []moment {
 	switch {
 	case i.State == incident.OK && i.Lasted(now) < time.Second && i.Flaps == 0:
 		return []moment{{"at ", i.Since, ""}}
+	case i.State == incident.OK && i.Flaps > 0 && i.Well > 0:
+		return []moment{{fmt.Sprintf("%d times, %s in all, from ", i.Flaps+1, lasted), i.OpenedAt, ""}, {" to ", i.ResolvedAt, ""}}
 	case i.State == incident.OK && i.Flaps > 0:
 		return []moment{{fmt.Sprintf("%d times in %s, from ", i.Flaps+1, lasted), i.OpenedAt, ""}, {" to ", i.ResolvedAt, ""}}
 	case i.State == incident.OK:
-		return []moment{{"lasted " + lasted + ", from ", i.Since, ""}, {" to ", i.ResolvedAt, ""}}
+		return []moment{{"lasted " + lasted + ", from ", i.OpenedAt, ""}, {" to ", i.ResolvedAt, ""}}
 	case i.State == incident.Flapping:
 		return []moment{{fmt.Sprintf("%d times since ", i.Flaps+1), i.OpenedAt, ""}}
 	case i.Flaps > 0:

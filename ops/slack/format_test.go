@@ -43,6 +43,9 @@ func cases() map[string]struct {
 		"flapping-resolved": change(incident.RecoverOK, func(i *incident.Incident) {
 			i.State, i.Flaps, i.Said, i.ResolvedAt = incident.OK, 19, told, i.Since.Add(2*time.Minute)
 		}),
+		"reopened-resolved": change(incident.RecoverOK, func(i *incident.Incident) {
+			i.State, i.Flaps, i.Said, i.ResolvedAt, i.Well = incident.OK, 1, told, i.OpenedAt.Add(2*time.Minute), 105*time.Second
+		}),
 		"reopened": change(incident.Again, func(i *incident.Incident) {
 			i.Flaps, i.Said, i.Since = 1, told, i.OpenedAt.Add(50*time.Second)
 		}),

@@ -60,7 +60,7 @@ func (w *Web) openNow(a *asked) []incident.Incident {
 	for n := range list {
 		i := &list[n]
 		if row, ok := rows[i.Cause]; ok {
-			i.ID, i.OpenedAt, i.Flaps = row.ID, row.OpenedAt, max(i.Flaps, row.Flaps)
+			i.ID, i.OpenedAt, i.Well, i.Flaps = row.ID, row.OpenedAt, row.Well, max(i.Flaps, row.Flaps)
 			i.AcknowledgedAt, i.AcknowledgedBy, i.AcknowledgedReason = row.AcknowledgedAt, row.AcknowledgedBy, row.AcknowledgedReason
 		}
 	}
@@ -144,7 +144,7 @@ func pager(base string, info noun.PageInfo, shown int, what string) ui.Pager {
 func incidentOf(i queries.Incident) incident.Incident {
 	return incident.Incident{ID: i.ID, Cause: i.Cause, Subject: i.Subject, Severity: ops.Severity(i.Severity), State: ops.State(i.State), Planned: i.Planned,
 		Title: i.Title, Flaps: int(i.Flaps), Symptoms: texts(i.Symptoms), OpenedAt: i.OpenedAt, ResolvedAt: or(i.ResolvedAt),
-		AcknowledgedAt: or(i.AcknowledgedAt), AcknowledgedBy: or(i.AcknowledgedBy), AcknowledgedReason: or(i.AcknowledgedReason)}
+		Well: time.Duration(i.WellSeconds * float64(time.Second)), AcknowledgedAt: or(i.AcknowledgedAt), AcknowledgedBy: or(i.AcknowledgedBy), AcknowledgedReason: or(i.AcknowledgedReason)}
 }
 
 // texts are the lines of a column; the monitor wrote them.

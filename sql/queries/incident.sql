@@ -11,7 +11,7 @@ ON CONFLICT (id) DO NOTHING;
 UPDATE incident
    SET severity = @severity, state = @state, planned = @planned, title = @title, impact = @impact, action = @action,
        flaps = @flaps, symptoms = coalesce(@symptoms::jsonb, '[]'), evidence = coalesce(@evidence::jsonb, '[]'),
-       seq = @seq, updated_at = @updated_at
+       well_seconds = @well_seconds, seq = @seq, updated_at = @updated_at
  WHERE id = @id AND seq <= @seq AND resolved_at IS NULL;
 
 -- name: IncidentResolve :execrows
@@ -73,10 +73,10 @@ SELECT * FROM incident
 
 -- name: IncidentSummary :one
 -- Of those opened from since to before until. How long they took is of those that are over and were no
--- operator's doing.
+-- operator's doing, without the time when they were over already.
 SELECT count(*) AS total,
        count(*) FILTER (WHERE resolved_at IS NULL) AS open,
        count(*) FILTER (WHERE resolved_at IS NOT NULL AND NOT planned) AS recovered,
-       coalesce(sum(extract(epoch FROM resolved_at - opened_at)) FILTER (WHERE NOT planned), 0)::double precision AS recovery_seconds
+       coalesce(sum(extract(epoch FROM resolved_at - opened_at) - well_seconds) FILTER (WHERE NOT planned), 0)::double precision AS recovery_seconds
   FROM incident
  WHERE opened_at >= coalesce(sqlc.narg('since')::timestamptz, '-infinity') AND opened_at < coalesce(sqlc.narg('until')::timestamptz, 'infinity');

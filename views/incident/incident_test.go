@@ -73,6 +73,8 @@ func TestOnlyAnOpenIncidentThatNobodyIsAtCanBeAcknowledged(t *testing.T) {
 func TestAFlappingIncidentSaysHowItIsNowAndHowOftenItFell(t *testing.T) {
 	up, down, once := story.IncidentFlapping(), story.IncidentFlapping(), story.Incident()
 	down.Incident.Gone = time.Time{}
+	back := story.Incident()
+	back.Incident.Since, back.Incident.Well = chaintest.Noon.Add(-5*time.Second), 4*time.Minute
 	once.Incident.State, once.Incident.Flaps, once.Incident.Gone = incident.Recovering, 0, chaintest.Noon.Add(-2*time.Second)
 	for _, row := range []struct {
 		sentence string
@@ -83,6 +85,7 @@ func TestAFlappingIncidentSaysHowItIsNowAndHowOftenItFell(t *testing.T) {
 		{"while it is up", up, []string{"flapping, up now", "Up again", "It went down 6 times", "if it stays up", "While it was down: "}, "Down again"},
 		{"while it is down", down, []string{"flapping, down now", "Down again", "It went down 6 times"}, "It is resolved at"},
 		{"up for the first time", once, []string{"Up again", "It is resolved in a moment"}, "It went down"},
+		{"that was over and came back", back, []string{"again since ", ">5 s<", ", first at "}, "Down again"},
 		{"that never came back", story.IncidentSilenced(), nil, "again"},
 	} {
 		html := golden.Render(t, page.Content(row.m))
@@ -95,6 +98,14 @@ func TestAFlappingIncidentSaysHowItIsNowAndHowOftenItFell(t *testing.T) {
 		if strings.Contains(head, row.not) {
 			t.Errorf("%s: says %q", row.sentence, row.not)
 		}
+	}
+}
+
+func TestWhatAnIncidentTookIsWithoutTheTimeWhenItWasOver(t *testing.T) {
+	m := page.ListModel{Clock: clock, Now: []page.Incident{{Cause: "pooler-down/pgb2", Title: "pgb2 down", Flaps: 1,
+		OpenedAt: chaintest.Noon.Add(-110 * time.Second), Since: chaintest.Noon.Add(-5 * time.Second), Well: 100 * time.Second}}}
+	if html := golden.Render(t, page.List(m)); !strings.Contains(html, "10 s") || strings.Contains(html, "1 min 50 s") {
+		t.Error(html)
 	}
 }
 
@@ -167,8 +178,10 @@ func TestMeanTimeToRecoverCountsOutagesThatAreResolved(t *testing.T) {
 	over := func(d time.Duration, s incident.Severity, planned bool) page.Incident {
 		return page.Incident{OpenedAt: chaintest.Noon, ResolvedAt: chaintest.Noon.Add(d), Severity: s, Planned: planned}
 	}
+	twice := over(2*time.Hour, incident.Critical, false)
+	twice.Well = 2*time.Hour - 2*time.Minute
 	got := page.Recover([]page.Incident{
-		over(2*time.Minute, incident.Critical, false), over(10*time.Minute, incident.Warning, false), over(30*time.Minute, incident.Warning, false),
+		twice, over(10*time.Minute, incident.Warning, false), over(30*time.Minute, incident.Warning, false),
 		over(time.Hour, incident.Warning, true), over(0, incident.Info, false), {OpenedAt: chaintest.Noon, Severity: incident.Critical}})
 	if want := (page.Recovery{Count: 3, Mean: 14 * time.Minute, Median: 10 * time.Minute, Longest: 30 * time.Minute}); got != want {
 		t.Errorf("%+v, want %+v", got, want)

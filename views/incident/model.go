@@ -32,6 +32,8 @@ type Incident struct {
 	Gone       time.Time // since when an open one is not there; zero while it is, or is not known
 	ResolvedAt time.Time // zero while it is open
 
+	Well time.Duration // how long it was over, each time before it was opened again
+
 	AcknowledgedAt     time.Time // zero is not
 	AcknowledgedBy     string
 	AcknowledgedReason string
@@ -46,9 +48,9 @@ func (i Incident) Kind() incident.Kind {
 	return incident.Kind(kind)
 }
 
-// Lasted is how long it was open, or has been.
+// Lasted is how long it was open, or has been; the time when it was over does not count.
 func (i Incident) Lasted(now time.Time) time.Duration {
-	return cmp.Or(i.ResolvedAt, now).Sub(i.OpenedAt)
+	return cmp.Or(i.ResolvedAt, now).Sub(i.OpenedAt) - i.Well
 }
 
 // Look is how loud it is to look at: what is resolved is quiet.
@@ -91,7 +93,7 @@ func Now(v chain.View) []Incident {
 	var out []Incident
 	for _, i := range v.Open {
 		out = append(out, Incident{ID: i.ID, Cause: i.Cause, Subject: i.Subject, Severity: i.Severity, State: i.State, Planned: i.Planned, Title: i.Title,
-			Flaps: i.Flaps, Symptoms: i.Symptoms, OpenedAt: i.OpenedAt, Since: i.Since, Gone: i.Gone})
+			Flaps: i.Flaps, Symptoms: i.Symptoms, OpenedAt: i.OpenedAt, Since: i.Since, Gone: i.Gone, Well: i.Well})
 	}
 	slices.SortStableFunc(out, func(a, b Incident) int { return b.OpenedAt.Compare(a.OpenedAt) })
 	return out

@@ -121,6 +121,11 @@ func (i Incident) Unsteady() bool {
 	return i.Open() && !i.Planned && (i.State == incident.Flapping || !i.Gone.IsZero())
 }
 
+// Back reports whether it is there again, and stays so far.
+func (i Incident) Back() bool {
+	return i.Open() && i.Flaps > 0 && i.State != incident.Flapping && i.Gone.IsZero() && !i.Since.IsZero()
+}
+
 // ends is when an incident that flaps is resolved, if it stays gone; zero is not known.
 func (i Incident) ends() time.Time {
 	if i.State != incident.Flapping || i.Gone.IsZero() {
