@@ -20,29 +20,34 @@ const freshFor = 5 * time.Second
 
 // health is what /healthz answers, with 200 when Status is ok and 503 when it is not.
 type health struct {
-	Status            string         `json:"status"` // ok; stale: it does not look; unsaved: it looks and tells, and cannot write its state
-	EvaluationAge     float64        `json:"evaluation_age_seconds"`
-	Starting          bool           `json:"starting"`          // it waits for the chain to be whole, for some seconds, before it judges
-	Unsaved           string         `json:"unsaved,omitempty"` // why its state cannot be written
-	Version           string         `json:"version"`
-	Inventory         string         `json:"inventory"`             // checksum of the one that it runs with
-	Pending           map[string]int `json:"notifications_pending"` // by channel: slack, webhook
-	SpoolRows         int64          `json:"spool_rows"`            // incidents, events and notifications PostgreSQL has not got yet
-	SpoolSamples      int64          `json:"spool_samples"`         // times of 10 s
-	SetAside          int64          `json:"set_aside"`             // what PostgreSQL refused for good
-	OpenIncidentCount int            `json:"incidents_open"`
+	Status            string           `json:"status"` // ok; stale: it does not look; unsaved: it looks and tells, and cannot write its state
+	EvaluationAge     float64          `json:"evaluation_age_seconds"`
+	Starting          bool             `json:"starting"`          // it waits for the chain to be whole, for some seconds, before it judges
+	Unsaved           string           `json:"unsaved,omitempty"` // why its state cannot be written
+	Version           string           `json:"version"`
+	Inventory         string           `json:"inventory"`             // checksum of the one that it runs with
+	Pending           map[string]int   `json:"notifications_pending"` // by channel: slack, webhook
+	SpoolRows         int64            `json:"spool_rows"`            // incidents, events and notifications PostgreSQL has not got yet
+	SpoolSamples      int64            `json:"spool_samples"`         // times of 10 s
+	SetAside          int64            `json:"set_aside"`             // what PostgreSQL refused for good
+	Dropped           map[string]int64 `json:"dropped"`               // what was given up since the start: messages that the other side refused, samples (times of 10 s) beyond what is kept
+	OpenIncidentCount int              `json:"incidents_open"`
 }
 
 func (c collector) health(now time.Time) health {
 	seen := c.seen()
-	h := health{Status: "stale", Version: version, Inventory: c.inventory, Starting: seen.Starting, Pending: c.pending(), EvaluationAge: now.Sub(seen.At).Seconds(),
+	h := health{Status: "stale", Version: version, Inventory: c.inventory, Starting: seen.Starting, Pending: c.pending(), Dropped: c.dropped(), EvaluationAge: now.Sub(seen.At).Seconds(),
 		SpoolRows: c.journal.rows.Load(), SpoolSamples: c.journal.samples.Load(), SetAside: c.journal.aside.Load()}
-	if seen.Unsaved != nil {
-		h.Unsaved = seen.Unsaved.Error()
+	unsaved := seen.Unsaved
+	if unsaved == nil {
+		unsaved = c.journal.unwritten() // the last look may not have needed it
+	}
+	if unsaved != nil {
+		h.Unsaved = unsaved.Error()
 	}
 	switch {
 	case now.Sub(seen.At) > freshFor:
-	case seen.Unsaved != nil:
+	case unsaved != nil:
 		h.Status = "unsaved"
 	default:
 		h.Status = "ok"

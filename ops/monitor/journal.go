@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,14 +40,31 @@ var (
 	rollBucket   = []byte("roll")   // since when hours must be rolled up: see rollBegin
 )
 
+// lateTick is a tick as the journal has it.
+type lateTick struct {
+	at   time.Time
+	body json.RawMessage
+}
+
+// lateTicks is how many ticks wait for the disk at most, an hour of them: they are in memory.
+const lateTicks = int(time.Hour / sampleEvery)
+
 // journal keeps on disk what PostgreSQL is to have, in order, until it has it. What is taken out
 // was committed there; what was committed and not taken out is written again, which changes nothing.
+// What the disk does not take waits in memory, and is written with the next change.
 type journal struct {
 	db      *bbolt.DB
 	added   chan struct{} // something was, since last time
 	rows    atomic.Int64
 	samples atomic.Int64
 	aside   atomic.Int64
+	dropped atomic.Int64 // ticks, for being too many
+
+	mu      sync.Mutex
+	late    []row
+	ticks   []lateTick
+	behind  bool  // transitions are owed: late rows come after those, for they are about the same incidents
+	unsaved error // why the last change of the file failed; nil: it did not
 }
 
 // openJournal opens or makes the file. Only one process can: the others get an error after a second.
@@ -76,26 +94,114 @@ func openJournal(path string) (*journal, error) {
 	return j, nil
 }
 
-func (j *journal) close() error { return j.db.Close() }
+// close writes what is late if it can. The error says what is lost.
+func (j *journal) close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var err error
+	if len(j.late)+len(j.ticks) > 0 {
+		j.behind = false
+		if err = j.write(nil); err != nil {
+			err = fmt.Errorf("%d rows and the samples of %d times are lost: %w", len(j.late), len(j.ticks), err)
+		}
+	}
+	return errors.Join(err, j.db.Close())
+}
 
-// addTransitions keeps transitions. When it returns nil they will be written.
+// unwritten is why the file does not take what it is given; nil: it does.
+func (j *journal) unwritten() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.unsaved
+}
+
+// update changes the file.
+func (j *journal) update(do func(*bbolt.Tx) error) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.change(do)
+}
+
+// change is update for who has the lock.
+func (j *journal) change(do func(*bbolt.Tx) error) error {
+	j.unsaved = j.db.Update(do)
+	return j.unsaved
+}
+
+// addTransitions keeps transitions. When it returns nil they will be written; otherwise the caller has them still.
 func (j *journal) addTransitions(changes []incident.Transition) error {
 	rows := make([]row, len(changes))
 	for i := range changes {
 		rows[i].Transition = &changes[i]
 	}
-	return j.add(rows)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.behind = false
+	err := j.write(rows)
+	j.behind = err != nil
+	return err
 }
 
-func (j *journal) add(rows []row) error {
-	err := j.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(rowBucket)
+var errBehind = errors.New("transitions that come first are not in the journal yet")
+
+// addNotification keeps the state of a message. An error says that it is in memory alone.
+func (j *journal) addNotification(n *queries.NotificationSaveParams) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.late = append(j.late, row{Notification: n})
+	if j.behind {
+		return errBehind
+	}
+	return j.write(nil)
+}
+
+// addTick keeps the numbers of one time; a second tick of the same time takes the first one's place. An error
+// says that they are in memory alone.
+func (j *journal) addTick(t tick) error {
+	body, err := json.Marshal(t)
+	if err != nil {
+		return fmt.Errorf("samples that are no JSON: %w", err) // kept, they would be in the way of all that come after
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.ticks = append(j.ticks, lateTick{t.At, body})
+	if over := len(j.ticks) - lateTicks; over > 0 {
+		j.ticks = j.ticks[over:]
+		j.dropped.Add(int64(over))
+	}
+	return j.write(nil)
+}
+
+// write writes rows, and what is late.
+func (j *journal) write(rows []row) error {
+	if !j.behind {
+		rows = append(rows, j.late...)
+	}
+	var more, dropped int64
+	err := j.change(func(tx *bbolt.Tx) error {
+		more, dropped = 0, 0
 		for _, r := range rows {
+			b := tx.Bucket(rowBucket)
 			n, err := b.NextSequence()
 			if err != nil {
 				return err
 			}
 			if err := put(b, n, r); err != nil {
+				return err
+			}
+		}
+		for _, t := range j.ticks {
+			b, key := tx.Bucket(sampleBucket), uint64(t.at.UnixNano())
+			if b.Get(number(key)) == nil {
+				more++
+			}
+			for ; j.samples.Load()+more-dropped > int64(samplesKept); dropped++ {
+				oldest, _ := b.Cursor().First()
+				if err := b.Delete(oldest); err != nil {
+					return err
+				}
+			}
+			if err := put(b, key, t.body); err != nil {
 				return err
 			}
 		}
@@ -105,32 +211,11 @@ func (j *journal) add(rows []row) error {
 		return fmt.Errorf("add to journal: %w", err)
 	}
 	j.rows.Add(int64(len(rows)))
-	j.signal()
-	return nil
-}
-
-// addTick keeps the numbers of one time; a second tick of the same time takes the first one's place.
-func (j *journal) addTick(t tick) error {
-	var more int64
-	err := j.db.Update(func(tx *bbolt.Tx) error {
-		b, key := tx.Bucket(sampleBucket), uint64(t.At.UnixNano())
-		more = 1
-		if b.Get(number(key)) != nil {
-			more = 0
-		}
-		for j.samples.Load()+more > int64(samplesKept) {
-			oldest, _ := b.Cursor().First()
-			if err := b.Delete(oldest); err != nil {
-				return err
-			}
-			more--
-		}
-		return put(b, key, t)
-	})
-	if err != nil {
-		return fmt.Errorf("add samples to journal: %w", err)
+	j.samples.Add(more - dropped)
+	j.dropped.Add(dropped)
+	if j.ticks = nil; !j.behind {
+		j.late = nil
 	}
-	j.samples.Add(more)
 	j.signal()
 	return nil
 }
@@ -165,7 +250,7 @@ func oldest[T any](j *journal, bucket []byte, n int) (out []kept[T], err error) 
 
 // done takes rows out that PostgreSQL has.
 func (j *journal) done(rows []kept[row]) error {
-	err := j.db.Update(func(tx *bbolt.Tx) error {
+	err := j.update(func(tx *bbolt.Tx) error {
 		for _, k := range rows {
 			if err := tx.Bucket(rowBucket).Delete(k.key); err != nil {
 				return err
@@ -182,7 +267,7 @@ func (j *journal) done(rows []kept[row]) error {
 // doneTicks takes samples out that PostgreSQL has, and remembers that their hours changed.
 func (j *journal) doneTicks(ticks []kept[tick]) error {
 	var fewer int64
-	err := j.db.Update(func(tx *bbolt.Tx) error {
+	err := j.update(func(tx *bbolt.Tx) error {
 		fewer = 0
 		b := tx.Bucket(sampleBucket)
 		for _, k := range ticks {
@@ -206,7 +291,7 @@ func (j *journal) doneTicks(ticks []kept[tick]) error {
 
 // setAside moves one value out of the way of those behind it.
 func (j *journal) setAside(bucket, key []byte) error {
-	err := j.db.Update(func(tx *bbolt.Tx) error {
+	err := j.update(func(tx *bbolt.Tx) error {
 		b, to := tx.Bucket(bucket), tx.Bucket(asideBucket)
 		n, err := to.NextSequence()
 		if err != nil {
@@ -239,7 +324,7 @@ var (
 
 // rollBegin is since when hours are to be rolled up; zero when nothing was written since.
 func (j *journal) rollBegin() (since time.Time, err error) {
-	err = j.db.Update(func(tx *bbolt.Tx) error {
+	err = j.update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(rollBucket)
 		if late := b.Get(rollLate); late != nil {
 			if err := earliest(tx, rollNow, moment(late)); err != nil {
@@ -259,7 +344,7 @@ func (j *journal) rollBegin() (since time.Time, err error) {
 
 // rollDone is for after a roll-up of everything since rollBegin.
 func (j *journal) rollDone() error {
-	return j.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(rollBucket).Delete(rollNow) })
+	return j.update(func(tx *bbolt.Tx) error { return tx.Bucket(rollBucket).Delete(rollNow) })
 }
 
 func earliest(tx *bbolt.Tx, key []byte, at time.Time) error {

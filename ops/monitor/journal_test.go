@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"weir/ops/incident"
+	"weir/queries"
 )
 
 func newJournal(t *testing.T) *journal {
@@ -88,6 +91,129 @@ func TestTheOldestSamplesGoWhenThereAreTooManyAndIncidentsNever(t *testing.T) {
 	if first := moment(ticks[0].key); !first.Equal(start.Add(3*sampleEvery)) || j.samples.Load() != int64(samplesKept) || j.rows.Load() != 1 {
 		t.Errorf("first %s, %d samples, %d rows", first, j.samples.Load(), j.rows.Load())
 	}
+	if n := j.dropped.Load(); n != 3 {
+		t.Errorf("%d counted as dropped", n)
+	}
+}
+
+// full makes the disk of a journal full: what is long does not fit, until room is made.
+func full(j *journal) (long string, room func()) {
+	j.db.MaxSize = 64 << 10
+	return strings.Repeat("x", 1<<20), func() { j.db.MaxSize = 0 }
+}
+
+// message is the n-th, about the first incident.
+func message(n int, text string) *queries.NotificationSaveParams {
+	about := transition(1, 1, incident.Firing).Incident.ID
+	return &queries.NotificationSaveParams{ID: fmt.Sprintf("01930000-0000-7000-8000-%012x", 0xa0+n), IncidentID: &about, Channel: "slack", Reason: "first",
+		State: "sent", Error: text, CreatedAt: start}
+}
+
+func TestWhatTheJournalDoesNotTakeFailsHealthAndIsThereWhenItDoes(t *testing.T) {
+	for _, test := range []struct {
+		sentence string
+		add      func(j *journal, text string) error
+		rows     int64
+		samples  int64
+	}{
+		{"the state of a message", func(j *journal, text string) error { return j.addNotification(message(1, text)) }, 2, 1},
+		{"samples", func(j *journal, text string) error {
+			return j.addTick(tick{At: start, Samples: []Sample{{Subject: text}}})
+		}, 1, 2},
+	} {
+		c := newCollector(t, healthy(start).hub, &sight{At: time.Now()})
+		j := c.journal
+		status := func(code int, want string) {
+			t.Helper()
+			is, body := get(t, c, "/healthz")
+			var h health
+			if try(t, json.Unmarshal([]byte(body), &h)); is != code || h.Status != want || (h.Unsaved == "") != (want == "ok") {
+				t.Errorf("%s: HTTP %d %s, want %d %s", test.sentence, is, body, code, want)
+			}
+		}
+		status(200, "ok")
+		long, room := full(j)
+		if err := test.add(j, long); err == nil {
+			t.Fatalf("%s: no error", test.sentence)
+		}
+		status(503, "unsaved")
+		if err := j.addNotification(message(2, "")); err == nil {
+			t.Errorf("%s: what comes after it is taken before it", test.sentence)
+		}
+		room()
+		try(t, j.addTick(tick{At: start.Add(sampleEvery)}))
+		status(200, "ok")
+		if j.rows.Load() != test.rows || j.samples.Load() != test.samples || len(must(oldest[row](j, rowBucket, 9))(t)) != int(test.rows) ||
+			len(must(oldest[tick](j, sampleBucket, 9))(t)) != int(test.samples) {
+			t.Errorf("%s: %d rows, the samples of %d times", test.sentence, j.rows.Load(), j.samples.Load())
+		}
+	}
+}
+
+func TestAMessageIsNotWrittenBeforeTheIncidentThatItIsAbout(t *testing.T) {
+	j := newJournal(t)
+	long, room := full(j)
+	opened := transition(1, 1, incident.Firing)
+	opened.Text = long
+	if err := j.addTransitions([]incident.Transition{opened}); err == nil {
+		t.Fatal("no error")
+	}
+	for n := range 2 {
+		if err := j.addNotification(message(n, "")); err == nil {
+			t.Error("a message about an incident that is not there is taken")
+		}
+		room()
+	}
+	try(t, j.addTick(tick{At: start}))
+	try(t, j.addTransitions([]incident.Transition{opened}))
+	rows := must(oldest[row](j, rowBucket, 9))(t)
+	if len(rows) != 3 || rows[0].value.Transition == nil || rows[1].value.Notification.ID != message(0, "").ID || rows[2].value.Notification.ID != message(1, "").ID {
+		t.Errorf("rows %+v", rows)
+	}
+}
+
+func TestAJournalThatIsClosedWritesWhatIsLateOrSaysThatItIsLost(t *testing.T) {
+	for _, has := range []bool{true, false} {
+		path := filepath.Join(t.TempDir(), "journal.db")
+		j := must(openJournal(path))(t)
+		long, room := full(j)
+		if err := j.addNotification(message(1, long)); err == nil {
+			t.Fatal("no error")
+		}
+		if has {
+			room()
+		}
+		err := j.close()
+		if said := err != nil && strings.Contains(err.Error(), "1 rows and the samples of 0 times are lost"); said == has {
+			t.Errorf("with room %v: error %v", has, err)
+		}
+		j = must(openJournal(path))(t)
+		if rows := j.rows.Load(); (rows == 1) != has {
+			t.Errorf("with room %v: %d rows", has, rows)
+		}
+		j.close()
+	}
+}
+
+func TestSamplesThatAreDroppedAreCounted(t *testing.T) {
+	j := newJournal(t)
+	long, room := full(j)
+	for i := range lateTicks + 5 {
+		at := start.Add(time.Duration(i) * sampleEvery)
+		if err := j.addTick(tick{At: at, Samples: []Sample{{Subject: long[:20<<10]}}}); i > 10 && err == nil {
+			t.Fatal("no error")
+		}
+	}
+	waiting, dropped := len(j.ticks), j.dropped.Load()
+	if j.samples.Load()+int64(waiting)+dropped != int64(lateTicks+5) || waiting != lateTicks || dropped == 0 {
+		t.Errorf("the samples of %d times are on disk, %d wait, %d are dropped", j.samples.Load(), waiting, dropped)
+	}
+	room()
+	try(t, j.addTick(tick{At: start}))
+	if err := j.addTick(tick{At: start, Samples: []Sample{{Value: math.NaN()}}}); err == nil {
+		t.Error("no JSON, and no error")
+	}
+	try(t, j.addTick(tick{At: start}))
 }
 
 func TestAnHourIsRolledUpAfterItsLastSampleWhateverEndsInBetween(t *testing.T) {

@@ -193,6 +193,7 @@ var (
 	weirMaxConn       = desc("weir_postgres_max_connections", "max_connections of PostgreSQL")
 	weirEvaluationAge = desc("weir_evaluation_age_seconds", "Time since the chain was last judged")
 	weirPending       = desc("weir_notifications_pending", "Messages that the other side has not accepted yet", "channel")
+	weirDropped       = desc("weir_dropped_total", "What was given up since the start: messages that the other side refused, samples (times of 10 s) beyond what is kept", "kind")
 	weirSpool         = desc("weir_spool", "What waits to be written to PostgreSQL, or never will be (aside)", "kind")
 )
 
@@ -202,6 +203,7 @@ type collector struct {
 	seen    func() *sight
 	journal *journal
 	pending func() map[string]int
+	dropped func() map[string]int64
 
 	inventory string // its checksum
 }
@@ -333,6 +335,9 @@ func (c collector) collectMonitor(out chan<- prometheus.Metric, now time.Time) {
 	}
 	for channel, n := range c.pending() {
 		send(out, weirPending, float64(n), channel)
+	}
+	for kind, n := range c.dropped() {
+		out <- constant(weirDropped, prometheus.CounterValue, float64(n), []string{kind})
 	}
 	send(out, weirSpool, float64(c.journal.rows.Load()), "rows")
 	send(out, weirSpool, float64(c.journal.samples.Load()), "samples")

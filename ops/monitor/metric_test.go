@@ -16,7 +16,8 @@ import (
 )
 
 func newCollector(t *testing.T, hub *fleet.Hub, seen *sight) collector {
-	return collector{hub: hub, seen: func() *sight { return seen }, journal: newJournal(t), pending: func() map[string]int { return map[string]int{"slack": 2} }, inventory: "sha256:00"}
+	return collector{hub: hub, seen: func() *sight { return seen }, journal: newJournal(t), pending: func() map[string]int { return map[string]int{"slack": 2} },
+		dropped: func() map[string]int64 { return map[string]int64{"messages": 3} }, inventory: "sha256:00"}
 }
 
 func get(t *testing.T, c collector, path string) (int, string) {
@@ -50,7 +51,7 @@ func TestMetricsBearTheNamesThatTheExportersMadeUsual(t *testing.T) {
 		`pgbouncer_stats_totals_server_in_transaction_seconds_total{database="app",pooler="pgb3"} 1.5`,
 		`pgbouncer_used_clients{pooler="pgb1"} 102`,
 		`weir_vip_holder{node="haproxy1"} 1`, `weir_vip_holder{node="haproxy2"} 0`,
-		`weir_incidents{severity="critical"} 0`, `weir_notifications_pending{channel="slack"} 2`, `weir_postgres_up 1`,
+		`weir_incidents{severity="critical"} 0`, `weir_notifications_pending{channel="slack"} 2`, `weir_dropped_total{kind="messages"} 3`, `weir_postgres_up 1`,
 	} {
 		if !strings.Contains(text, want+"\n") {
 			t.Errorf("no line %s", want)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,6 +43,7 @@ type monitor struct {
 	consoles []*pgbouncer.Client // that the runbook gives orders to
 	client   *http.Client        // for Slack and the heartbeat
 	listener net.Listener
+	refused  atomic.Int64 // messages that were given up
 }
 
 // newMonitor opens what the monitor needs: its state, its port. Nothing is asked or sent yet.
@@ -103,8 +105,11 @@ func (m *monitor) openPoster() error {
 		return err
 	}
 	m.poster.OnDelivery = func(d slack.Delivery) {
-		if err := m.journal.add([]row{{Notification: notification(d)}}); err != nil {
-			m.log.Error("delivery is not in the journal", "key", d.Key, "channel", d.Channel, "state", d.State, "error", err)
+		if d.State == "failed" && d.Reason != slack.Test {
+			m.refused.Add(1)
+		}
+		if err := m.journal.addNotification(notification(d)); err != nil {
+			m.log.Error("delivery is not on disk yet", "key", d.Key, "channel", d.Channel, "state", d.State, "error", err)
 		}
 	}
 	return nil
@@ -149,11 +154,17 @@ func (m *monitor) pending() map[string]int {
 	return out
 }
 
+// dropped is what was owed to somebody and given up since the monitor started. What PostgreSQL refuses for good
+// is set aside, and is not lost.
+func (m *monitor) dropped() map[string]int64 {
+	return map[string]int64{"messages": m.refused.Load(), "samples": m.journal.dropped.Load()}
+}
+
 // run works until ctx ends, and leaves everything on disk.
 func (m *monitor) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	c := collector{hub: m.hub, seen: m.watch.seen.Load, journal: m.journal, pending: m.pending, inventory: inventory.Checksum(m.settings.inventory.YAML())}
+	c := collector{hub: m.hub, seen: m.watch.seen.Load, journal: m.journal, pending: m.pending, dropped: m.dropped, inventory: inventory.Checksum(m.settings.inventory.YAML())}
 	server := &http.Server{Handler: c.handler(), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelWarn)}
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -168,7 +179,7 @@ func (m *monitor) run(ctx context.Context) error {
 	wg.Go(func() { m.record.run(ctx) })
 	wg.Go(func() { m.record.retain(ctx) })
 	wg.Go(func() { m.wishes.run(ctx, m.record.ready) })
-	wg.Go(func() { sampling(ctx, m.hub, m.journal.addTick, m.log) })
+	wg.Go(func() { sampling(ctx, m.hub, m.journal, m.log) })
 	wg.Go(func() { expirePauses(ctx, m.runbook, m.log) })
 	if m.settings.heartbeat != "" {
 		fresh := func() bool { return c.health(time.Now()).Status == "ok" }
@@ -223,22 +234,26 @@ func (m *monitor) close() {
 	}
 	if m.journal != nil {
 		if err := m.journal.close(); err != nil {
-			m.log.Error("journal is not closed", "error", err)
+			m.log.Error("journal is not closed as it should be", "error", err)
 		}
 	}
 }
 
 // sampling takes samples at whole multiples of sampleEvery until ctx ends.
-func sampling(ctx context.Context, hub *fleet.Hub, add func(tick) error, log *slog.Logger) {
+func sampling(ctx context.Context, hub *fleet.Hub, j *journal, log *slog.Logger) {
 	var before *fleet.Snapshot
-	for {
+	for dropped := int64(0); ; {
 		at := time.Now().Truncate(sampleEvery).Add(sampleEvery)
 		if !pause(ctx, time.Until(at)) {
 			return
 		}
 		now, _ := hub.Now()
-		if err := add(tick{At: at.UTC(), Samples: Samples(before, now)}); err != nil {
-			log.Error("samples are lost", "error", err)
+		if err := j.addTick(tick{At: at.UTC(), Samples: Samples(before, now)}); err != nil {
+			log.Error("samples are not on disk yet", "error", err)
+		}
+		if now := j.dropped.Load(); dropped == 0 && now > 0 {
+			log.Error("too many samples wait: the oldest are dropped from now on")
+			dropped = now
 		}
 		before = now
 	}

@@ -36,7 +36,7 @@ func (m *monitor) newRunbook(dial fleet.Dial) (*runbook.Runbook, error) {
 		m.consoles = append(m.consoles, c)
 		poolers[n.Name] = c
 	}
-	pauses := &pauseRows{path: filepath.Join(s.state, "pauses.json"), db: m.pool}
+	pauses := &pauseRows{path: filepath.Join(s.state, "pauses.json"), db: m.pool, log: m.log}
 	if err := load(pauses.path, &pauses.last); err != nil {
 		return nil, err
 	}
@@ -83,7 +83,10 @@ type pauseRows struct {
 	path  string
 	db    queries.DBTX
 	last  []runbook.Paused
+	log   *slog.Logger
 	asked bool // by this process
+
+	unsaved error // why they are not on disk; nil: they are
 }
 
 // List implements runbook.Pauses. It is called by one goroutine at a time.
@@ -105,11 +108,13 @@ func (p *pauseRows) List(ctx context.Context) ([]runbook.Paused, error) {
 		list = append(list, runbook.Paused{Pooler: r.Pooler, Database: r.Database, By: r.PausedBy, Reason: r.Reason,
 			At: r.PausedAt.UTC(), Expires: r.ExpiresAt.UTC()})
 	}
-	if !reflect.DeepEqual(list, p.last) {
+	if p.unsaved != nil || !reflect.DeepEqual(list, p.last) {
 		p.last = list
-		err = save(p.path, list)
+		if p.unsaved = save(p.path, list); p.unsaved != nil { // no reason not to end them
+			p.log.Error("records of pauses are not on disk", "error", p.unsaved)
+		}
 	}
-	return list, err
+	return list, nil
 }
 
 // Forget implements runbook.Pauses.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +15,7 @@ import (
 
 	"weir/ops/incident"
 	"weir/ops/postgres/postgrestest"
+	"weir/ops/runbook"
 	"weir/ops/slack"
 	"weir/queries"
 	"weir/sql"
@@ -78,11 +81,11 @@ func TestRowsThatWereCommittedAndNotTakenOutChangeNothingTheSecondTime(t *testin
 	l := newLedger(t)
 	// Two incidents of one cause: writing the first again must not end the second.
 	changes := []incident.Transition{transition(1, 1, incident.Firing), transition(1, 2, incident.OK), transition(2, 1, incident.Firing)}
-	note := row{Notification: &queries.NotificationSaveParams{ID: "01930000-0000-7000-8000-0000000000aa", IncidentID: &changes[0].Incident.ID,
-		Channel: "slack", Reason: "first", State: "sent", Attempts: 1, CreatedAt: start}}
+	note := &queries.NotificationSaveParams{ID: "01930000-0000-7000-8000-0000000000aa", IncidentID: &changes[0].Incident.ID,
+		Channel: "slack", Reason: "first", State: "sent", Attempts: 1, CreatedAt: start}
 	for _, again := range [][]incident.Transition{changes, changes[:2], changes[:1]} {
 		l.add(t, again...)
-		try(t, l.journal.add([]row{note}))
+		try(t, l.journal.addNotification(note))
 		try(t, l.write(l.ctx))
 	}
 	rows, events := l.incidents(t)
@@ -130,7 +133,7 @@ func TestARowThatIsRefusedForGoodIsSetAsideAndTheRestGoesOn(t *testing.T) {
 	poison.Incident.Cause, poison.Incident.Severity = "other", "deafening" // no such severity
 	orphan := "01930000-0000-7000-8000-0000000000ff"
 	l.add(t, transition(1, 1, incident.Firing), poison, transition(1, 2, incident.OK))
-	try(t, l.journal.add([]row{{}, {Notification: &queries.NotificationSaveParams{ID: orphan, IncidentID: &orphan, State: "sent", CreatedAt: start}}}))
+	try(t, l.journal.write([]row{{}, {Notification: &queries.NotificationSaveParams{ID: orphan, IncidentID: &orphan, State: "sent", CreatedAt: start}}}))
 	l.add(t, transition(3, 1, incident.Firing))
 	try(t, l.write(l.ctx))
 	rows, _ := l.incidents(t)
@@ -233,6 +236,34 @@ func TestSilencesAndAcknowledgementsAreReadAndOutliveARestartWithoutPostgreSQL(t
 	}
 	if !got.Acknowledged[id] {
 		t.Errorf("acknowledged %v", got.Acknowledged)
+	}
+}
+
+func TestWishesAndPausesThatTheDiskDidNotTakeAreWrittenWhenItDoes(t *testing.T) {
+	l := newLedger(t)
+	try(t, l.write(l.ctx))
+	at := time.Now().UTC().Truncate(time.Second)
+	must(query.SilenceCreate(l.ctx, l.pool, queries.SilenceCreateParams{Cause: "*", Reason: "a test", CreatedBy: "ada", CreatedAt: at, StartsAt: at, EndsAt: at.Add(time.Hour)}))(t)
+	try(t, query.PauseSave(l.ctx, l.pool, queries.PauseSaveParams{Pooler: "pgb1", PausedBy: "ada", Reason: "a test", PausedAt: at, ExpiresAt: at.Add(time.Minute)}))
+	state := filepath.Join(t.TempDir(), "state")
+	w := &wishes{path: filepath.Join(state, "wishes.json"), db: l.pool, log: quiet()}
+	try(t, w.open())
+	p := &pauseRows{path: filepath.Join(state, "pauses.json"), db: l.pool, log: quiet()}
+	for range 2 {
+		if err := w.read(l.ctx); err == nil || len(w.now().Silences) != 1 {
+			t.Errorf("without a disk: error %v, %+v", err, w.now())
+		}
+		if list := must(p.List(l.ctx))(t); len(list) != 1 {
+			t.Errorf("without a disk: pauses %+v", list)
+		}
+	}
+	try(t, os.Mkdir(state, 0o700))
+	try(t, w.read(l.ctx))
+	must(p.List(l.ctx))(t)
+	var silences incident.Wishes
+	var pauses []runbook.Paused
+	if try(t, errors.Join(load(w.path, &silences), load(p.path, &pauses))); len(silences.Silences) != 1 || len(pauses) != 1 {
+		t.Errorf("on disk: %+v, %+v", silences, pauses)
 	}
 }
 

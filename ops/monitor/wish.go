@@ -24,6 +24,8 @@ type wishes struct {
 	log  *slog.Logger
 	last atomic.Pointer[incident.Wishes]
 
+	unsaved error // why they are not on disk; nil: they are
+
 	// test sends a test message that somebody asked for; tested are those that were given to it.
 	test   func(id, channel string, at time.Time)
 	tested map[string]bool
@@ -68,15 +70,14 @@ func (w *wishes) read(ctx context.Context) error {
 		return err
 	}
 	next := asWishes(silences, open)
-	if reflect.DeepEqual(next, w.now()) {
+	if w.unsaved == nil && reflect.DeepEqual(next, w.now()) {
 		return nil
 	}
 	w.last.Store(&next)
-	if err := save(w.path, next); err != nil {
-		w.log.Error("silences and acknowledgements are not on disk", "error", err)
-		return err
+	if w.unsaved = save(w.path, next); w.unsaved != nil {
+		w.log.Error("silences and acknowledgements are not on disk", "error", w.unsaved)
 	}
-	return nil
+	return w.unsaved
 }
 
 func asWishes(silences []queries.Silence, open []queries.Incident) incident.Wishes {
