@@ -162,6 +162,35 @@ func TestFold(t *testing.T) {
 		{"a process that started again has counted nothing yet", []Reading{
 			stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 3, 9)), stats("haproxy1", counted(haproxy.Up, haproxy.Ready, 0, 0))},
 			func(s *Snapshot) bool { return len(s.Nodes[0].Falls) == 0 && len(s.Nodes[0].Flaps) == 0 }},
+		{"one of two processes that starts again takes nothing from the rates", []Reading{
+			processes(process(1000, 0, haproxy.Up), process(3000, 0, haproxy.Up)), processes(process(1040, 0, haproxy.Up), process(5, 0, haproxy.Up))},
+			func(s *Snapshot) bool { return s.Nodes[0].Rates == NodeRates{45, 4500, 45000} }},
+		{"nor does it when its fellow had so much more that the sum grew", []Reading{
+			processes(process(1000, 0, haproxy.Up), process(30, 0, haproxy.Up)), processes(process(1040, 0, haproxy.Up), process(5, 0, haproxy.Up)),
+			processes(process(1060, 0, haproxy.Up), process(6, 0, haproxy.Up))},
+			func(s *Snapshot) bool {
+				front, _ := s.Nodes[0].Stats.Value.Find("postgres", "FRONTEND")
+				return s.Nodes[0].Rates == NodeRates{21, 2100, 21000} && front.SessionsTotal == 1060+30+6
+			}},
+		{"nor when it starts again a second time, also while it is not heard", []Reading{
+			processes(process(1000, 0, haproxy.Up), process(30, 0, haproxy.Up)), processes(process(1000, 0, haproxy.Up), process(5, 0, haproxy.Up)),
+			failed(Source{NodeStatsKind, "haproxy1"}), processes(process(1000, 0, haproxy.Up), process(4, 0, haproxy.Up))},
+			func(s *Snapshot) bool { return s.Nodes[0].Rates == NodeRates{2, 200, 2000} }},
+		{"what its fellow counts meanwhile is no fall less", []Reading{
+			processes(process(10, 1, haproxy.Up), process(10, 5, haproxy.Up)), processes(process(20, 2, haproxy.Up), process(1, 0, haproxy.Up)),
+			processes(process(20, 2, haproxy.Up), process(2, 1, haproxy.Up))},
+			func(s *Snapshot) bool {
+				n := s.Nodes[0]
+				return len(n.Flaps) == 2 && n.Flaps[0] == Flap{"pgb2", 1, at(1)} && n.Flaps[1] == Flap{"pgb2", 1, at(2)} &&
+					len(n.Falls) == 2 && n.Falls[0] == Fall{"pgb2", 0, 1, at(1)} && n.Falls[1] == Fall{"pgb2", 1, 1, at(2)}
+			}},
+		{"all processes that start again one after the other, as when they are reloaded, make no flap and no rate below zero", []Reading{
+			processes(process(900, 4, haproxy.Up), process(800, 4, haproxy.Up)), processes(process(1, 0, haproxy.Up), process(810, 4, haproxy.Up)),
+			processes(process(2, 0, haproxy.Up), process(1, 0, haproxy.Up))},
+			func(s *Snapshot) bool {
+				n := s.Nodes[0]
+				return n.Rates == NodeRates{2, 200, 2000} && len(n.Flaps) == 0 && len(n.Falls) == 0
+			}},
 		{"a reading of a part the inventory does not have changes no part", []Reading{pooler("pgb9", 1, 1, 0)},
 			func(s *Snapshot) bool { return len(s.Poolers) == 3 && s.Version == 1 }},
 	} {
@@ -242,6 +271,15 @@ func counted(state haproxy.State, admin haproxy.Admin, downs, fails int64) hapro
 	r := server("pgb2", state, downs)
 	r.Admin, r.CheckFails, r.Downs, r.Fails = admin, fails, []int64{downs}, []int64{fails}
 	return r
+}
+
+// process is what one process of a node counts, and processes are two of haproxy1.
+func process(sessions, downs int64, state haproxy.State) []haproxy.Row {
+	return []haproxy.Row{frontend(sessions, 100*sessions, 1000*sessions), server("pgb2", state, downs)}
+}
+
+func processes(a, b []haproxy.Row) Reading {
+	return Reading{Source: Source{NodeStatsKind, "haproxy1"}, Value: haproxy.Merge("haproxy1", a, b)}
 }
 
 func ended(r Reading, times int64) Reading {

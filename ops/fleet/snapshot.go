@@ -179,6 +179,7 @@ func foldNode(n Node, r Reading) Node {
 	if !before.Known() || r.Err != nil {
 		return n
 	}
+	n.Stats.Value = n.Stats.Value.After(before.Value)
 	over := n.Stats.Seen.Sub(before.Seen)
 	n.Rates = nodeRates(before.Value, n.Stats.Value, over)
 	n.Flaps = since(n.Flaps, r.At.Add(-flapMemory), func(f Flap) time.Time { return f.At })

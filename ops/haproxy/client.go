@@ -102,7 +102,7 @@ func (c *Client) Stats(ctx context.Context) (Stats, error) {
 	if err := errors.Join(errs...); err != nil {
 		return Stats{}, err
 	}
-	return Stats{c.node.Name, merge(each)}, nil
+	return Merge(c.node.Name, each...), nil
 }
 
 // rows reads the statistics of the n-th process.

@@ -6,6 +6,67 @@ import "slices"
 type Stats struct {
 	Node string
 	Rows []Row // in the order of the configuration file
+
+	processes [][]Row // as each was read, the first one's first
+	past      [][]Row // what each had counted before it started again
+}
+
+// Merge makes one node of the statistics of its processes, the first one's first.
+func Merge(node string, processes ...[]Row) Stats {
+	return Stats{Node: node, Rows: merge(processes), processes: processes, past: make([][]Row, len(processes))}
+}
+
+// After is a reading with the one before it in mind: where one of several processes has started again, and
+// counts from zero, what it had counted stays counted. The sums would go back, or hide it. A process that
+// runs alone is left as it is: its numbers are since its start.
+func (s Stats) After(before Stats) Stats {
+	if len(s.processes) < 2 || len(before.processes) != len(s.processes) {
+		return s
+	}
+	s.past = slices.Clone(before.past)
+	all := make([][]Row, len(s.processes))
+	for i, rows := range s.processes {
+		if fewer(rows, before.processes[i]) {
+			s.past[i] = counted(before.processes[i], before.past[i])
+		}
+		all[i] = counted(rows, s.past[i])
+	}
+	s.Rows = merge(all)
+	return s
+}
+
+// counters are what only grows while a process runs.
+func (r *Row) counters() []*int64 {
+	return []*int64{&r.SessionsTotal, &r.BytesIn, &r.BytesOut, &r.ErrConn, &r.ErrResp, &r.Retries, &r.Redispatches, &r.CheckFails, &r.CheckDowns}
+}
+
+// fewer reports whether something is counted less often than before.
+func fewer(rows, before []Row) bool {
+	for _, r := range rows {
+		was, _ := Stats{Rows: before}.Find(r.Proxy, r.Name)
+		for n, count := range was.counters() {
+			if *r.counters()[n] < *count {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// counted are rows with what was counted in the past.
+func counted(rows, past []Row) []Row {
+	if len(past) == 0 {
+		return rows
+	}
+	out := slices.Clone(rows)
+	for i := range out {
+		was, _ := Stats{Rows: past}.Find(out[i].Proxy, out[i].Name)
+		for n, count := range out[i].counters() {
+			*count += *was.counters()[n]
+		}
+		out[i].Downtime += was.Downtime
+	}
+	return out
 }
 
 // Find is one row by backend and server, or frontend and FRONTEND, or backend and BACKEND.
@@ -28,8 +89,7 @@ func (s Stats) Servers(backend string) []Row {
 	return out
 }
 
-// merge makes one node of the statistics of its processes, the first one's first. Sessions and
-// counters are summed, so SessionsMax and QueueMax are upper bounds; times are the longest;
+// merge makes one of the rows of several processes. Sessions and counters are summed, so SessionsMax and QueueMax are upper bounds; times are the longest;
 // LastChange is the latest change; State, Admin and what the check said are the worst.
 func merge(processes [][]Row) []Row {
 	type key struct{ proxy, name string }
@@ -72,12 +132,12 @@ func join(a, b Row) Row {
 		more int64
 	}{
 		{&out.Sessions, other.Sessions}, {&out.SessionsMax, other.SessionsMax}, {&out.SessionsLimit, other.SessionsLimit},
-		{&out.SessionsTotal, other.SessionsTotal}, {&out.BytesIn, other.BytesIn}, {&out.BytesOut, other.BytesOut},
-		{&out.ErrConn, other.ErrConn}, {&out.ErrResp, other.ErrResp}, {&out.Retries, other.Retries},
-		{&out.Redispatches, other.Redispatches}, {&out.Queue, other.Queue}, {&out.QueueMax, other.QueueMax},
-		{&out.Rate, other.Rate}, {&out.CheckFails, other.CheckFails}, {&out.CheckDowns, other.CheckDowns},
+		{&out.Queue, other.Queue}, {&out.QueueMax, other.QueueMax}, {&out.Rate, other.Rate},
 	} {
 		*sum.to += sum.more
+	}
+	for n, count := range out.counters() {
+		*count += *other.counters()[n]
 	}
 	out.QueueTime, out.ConnectTime = max(a.QueueTime, b.QueueTime), max(a.ConnectTime, b.ConnectTime)
 	out.ResponseTime, out.TotalTime = max(a.ResponseTime, b.ResponseTime), max(a.TotalTime, b.TotalTime)
