@@ -75,13 +75,13 @@ var rowMetrics = []struct {
 	{false, true, "response_errors_total", "Invalid responses", counter, func(r haproxy.Row) float64 { return float64(r.ErrResp) }},
 	{false, true, "retry_warnings_total", "Connections tried again", counter, func(r haproxy.Row) float64 { return float64(r.Retries) }},
 	{false, true, "redispatch_warnings_total", "Connections sent to another server", counter, func(r haproxy.Row) float64 { return float64(r.Redispatches) }},
-	{false, true, "check_up_down_total", "Times it went DOWN", counter, func(r haproxy.Row) float64 { return float64(r.CheckDowns) }},
+	{false, true, "check_up_down_total", "Times it went DOWN or was put into maint, which HAProxy counts as well: a fall is what check_failures_total grew with", counter, func(r haproxy.Row) float64 { return float64(r.CheckDowns) }},
 	{false, true, "check_last_change_seconds", "Time since the last change of state", gauge, func(r haproxy.Row) float64 { return r.LastChange.Seconds() }},
 	{false, true, "downtime_seconds_total", "Time spent DOWN", counter, func(r haproxy.Row) float64 { return r.Downtime.Seconds() }},
 	{false, true, "queue_time_average_seconds", "Mean wait in the queue, last 1,024 connections", gauge, func(r haproxy.Row) float64 { return r.QueueTime.Seconds() }},
 	{false, true, "connect_time_average_seconds", "Mean connect time, last 1,024 connections", gauge, func(r haproxy.Row) float64 { return r.ConnectTime.Seconds() }},
 	{false, true, "total_time_average_seconds", "Mean length, last 1,024 connections", gauge, func(r haproxy.Row) float64 { return r.TotalTime.Seconds() }},
-	{false, false, "check_failures_total", "Failed checks", counter, func(r haproxy.Row) float64 { return float64(r.CheckFails) }},
+	{false, false, "check_failures_total", "Failed checks, those while it was DOWN already or in maint left out", counter, func(r haproxy.Row) float64 { return float64(r.CheckFails) }},
 	{false, false, "check_duration_seconds", "Duration of the last check", gauge, func(r haproxy.Row) float64 { return r.CheckDuration.Seconds() }},
 }
 

@@ -27,6 +27,18 @@ func get(t *testing.T, c collector, path string) (int, string) {
 	return w.Code, w.Body.String()
 }
 
+func TestAnOrderToMaintIsNotCalledAFall(t *testing.T) {
+	c := healthy(start)
+	c.stats.Rows = append(c.stats.Rows, haproxy.Row{Proxy: "pgbouncer", Name: "BACKEND", Kind: haproxy.Backend, State: haproxy.Up})
+	c.look()
+	_, text := get(t, newCollector(t, c.hub, &sight{At: time.Now()}), "/metrics")
+	for _, section := range []string{"server", "backend"} {
+		if want := "# HELP haproxy_" + section + "_check_up_down_total Times it went DOWN or was put into maint"; !strings.Contains(text, want) {
+			t.Errorf("no line %s", want)
+		}
+	}
+}
+
 func TestMetricsBearTheNamesThatTheExportersMadeUsual(t *testing.T) {
 	c := healthy(start)
 	c.view.Stats = []pgbouncer.Stat{{Database: "app", TotalQueryCount: 42, TotalXactTime: 1500 * time.Millisecond}}
