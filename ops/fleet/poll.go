@@ -34,6 +34,7 @@ type Parts struct {
 	// Doubts, when set, says that something is suspected: while it does, all is read more often.
 	Doubts func() bool
 	vip    *http.Client
+	paused sync.Map // by pooler: that a query would wait in it, by its last reading
 }
 
 // NewParts makes the clients; nothing is connected yet. instances is how many HAProxy processes a
@@ -94,7 +95,11 @@ func (p *Parts) probes() []probe {
 	for i, n := range p.inv.PgBouncer.Poolers {
 		c, phase := p.Poolers[n.Name], float64(i)/float64(len(p.inv.PgBouncer.Poolers))
 		out = append(out, probe{Source{PoolerKind, n.Name}, every, phase,
-			reading(func(ctx context.Context) (PoolerView, error) { return viewPooler(ctx, c) })})
+			reading(func(ctx context.Context) (PoolerView, error) {
+				v, err := viewPooler(ctx, c)
+				p.heard(n.Name, v, err)
+				return v, err
+			})})
 	}
 	return out
 }
@@ -106,9 +111,29 @@ func reading[T any](read func(context.Context) (T, error)) func(context.Context)
 // OwnDatabase is Weir's, which the query through the VIP asks and no application uses.
 const OwnDatabase = "weir"
 
+// heard notes whether a query of Weir's own would wait in a pooler.
+func (p *Parts) heard(pooler string, v PoolerView, err error) {
+	list := v.Paused()
+	p.paused.Store(pooler, err == nil && (slices.Contains(list, "*") || slices.Contains(list, OwnDatabase)))
+}
+
+// waits says that a query would wait, whichever pooler it came to. One that was not read may serve.
+func (p *Parts) waits() bool {
+	return !slices.ContainsFunc(p.inv.PgBouncer.Poolers, func(n inventory.Node) bool {
+		paused, _ := p.paused.Load(n.Name)
+		return paused != true
+	})
+}
+
+var errPaused = errors.New("not tried: it would wait in every pooler, for they are paused")
+
 // through goes the way of an application. The role is the owner of Weir's own database: weir_monitor
-// comes in directly only.
+// comes in directly only. A client that gave up waiting in a paused pool keeps its place until the pause
+// ends, for PgBouncer does not look at it: the next one would be one more.
 func (p *Parts) through(ctx context.Context) (postgres.Passage, error) {
+	if p.waits() {
+		return postgres.Passage{}, fmt.Errorf("query through %s: %w", p.inv.VIPEndpoint(), errPaused)
+	}
 	at := netip.AddrPortFrom(p.inv.VIP.Address.Addr, uint16(p.inv.VIP.Port))
 	login := postgres.Login{Endpoint: at, User: "weir", Password: p.secrets.Console, Database: OwnDatabase}
 	return postgres.Through(ctx, login, postgres.Dial(p.dial))

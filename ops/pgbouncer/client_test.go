@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"weir/ops/pgbouncer"
@@ -238,5 +239,46 @@ func waitFor(t *testing.T, ctx context.Context, what string, so func() bool) {
 		case <-ctx.Done():
 			t.Fatalf("wait for %s: %v", what, ctx.Err())
 		}
+	}
+}
+
+// Because of this the monitor sends no query to wait in paused pools (ops/fleet, through).
+func TestAClientThatGivesUpInAPauseKeepsItsPlaceUntilThePauseEnds(t *testing.T) {
+	c := running(t)
+	admin, ctx := c.admin(t, "weir_admin", secrets.Admin), deadline(t)
+	clients := func() (n int) {
+		t.Helper()
+		list, err := admin.Clients(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range list {
+			if s.Database != "pgbouncer" {
+				n++
+			}
+		}
+		return n
+	}
+	before := clients()
+	if err := admin.Pause(ctx, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Resume(context.Background(), "")
+	const tries = 3
+	for range tries {
+		limited, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+		if conn, err := pgx.ConnectConfig(limited, c.pooled("weir", secrets.Console, "weir")); err == nil {
+			t.Error("a client logged in while everything is paused")
+			conn.Close(ctx)
+		}
+		cancel()
+	}
+	if n := clients(); n != before+tries {
+		t.Errorf("%d clients gave up, and the pooler has %d: had it none, they need not be spared", tries, n-before)
+	}
+	if err := admin.Resume(ctx, ""); err != nil {
+		t.Fatal(err)
+	}
+	for clients() != before { // until the deadline
 	}
 }
