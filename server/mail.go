@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/wneessen/go-mail"
@@ -64,6 +67,60 @@ func readMail(text string) (*mailer, error) {
 type mailer struct {
 	client *mail.Client
 	from   string
+
+	mu       sync.Mutex
+	underway map[*letter]bool
+}
+
+// letter is a message on its way.
+type letter struct {
+	to   string
+	done chan struct{} // closed when that has ended
+}
+
+// post sends in the background; failed is told why it could not.
+func (m *mailer) post(ctx context.Context, to, subject, body string, failed func(error)) {
+	l := &letter{to, make(chan struct{})}
+	m.mu.Lock()
+	if m.underway == nil {
+		m.underway = map[*letter]bool{}
+	}
+	m.underway[l] = true
+	m.mu.Unlock()
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mailLimit)
+		defer cancel()
+		if err := m.send(ctx, to, subject, body); err != nil {
+			failed(err)
+		}
+		m.mu.Lock()
+		delete(m.underway, l)
+		m.mu.Unlock()
+		close(l.done)
+	}()
+}
+
+// wait waits for the messages under way, until ctx ends, and answers to whom they go that are then.
+func (m *mailer) wait(ctx context.Context) (left []string) {
+	if m == nil {
+		return nil
+	}
+	m.mu.Lock()
+	letters := slices.Collect(maps.Keys(m.underway))
+	m.mu.Unlock()
+	for _, l := range letters {
+		select {
+		case <-l.done:
+			continue
+		default:
+		}
+		select {
+		case <-l.done:
+		case <-ctx.Done():
+			left = append(left, l.to)
+		}
+	}
+	return left
 }
 
 func (m *mailer) send(ctx context.Context, to, subject, body string) error {
@@ -116,11 +173,5 @@ func (m mailing) tell(ctx context.Context, to, subject, body string) {
 	if m.mail == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mailLimit)
-	go func() {
-		defer cancel()
-		if err := m.mail.send(ctx, to, subject, body); err != nil {
-			m.log.WarnContext(ctx, "link is not mailed", "to", to, "error", err)
-		}
-	}()
+	m.mail.post(ctx, to, subject, body, func(err error) { m.log.WarnContext(ctx, "link is not mailed", "to", to, "error", err) })
 }

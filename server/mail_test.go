@@ -2,15 +2,17 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// postOffice is a mail server that takes one message, and hands it on.
-func postOffice(t *testing.T) (address string, message <-chan string) {
+// postOffice is a mail server that takes one message once it is open, and hands it on.
+func postOffice(t *testing.T, open <-chan struct{}) (address string, message <-chan string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -24,6 +26,11 @@ func postOffice(t *testing.T) (address string, message <-chan string) {
 			return
 		}
 		defer conn.Close()
+		select {
+		case <-open:
+		case <-t.Context().Done():
+			return
+		}
 		fmt.Fprint(conn, "220 post office\r\n")
 		var text strings.Builder
 		reading := false
@@ -51,8 +58,15 @@ func postOffice(t *testing.T) (address string, message <-chan string) {
 	return ln.Addr().String(), got
 }
 
+// open is a post office that always was.
+func open() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
 func TestALinkIsMailedToWhomItIsFor(t *testing.T) {
-	address, message := postOffice(t)
+	address, message := postOffice(t, open())
 	m, err := readMail("smtp://" + address + "?from=weir@example.org&tls=none")
 	if err != nil {
 		t.Fatal(err)
@@ -80,5 +94,48 @@ func TestAWrongMailAddressIsNamedWithoutItsPassword(t *testing.T) {
 	}
 	if m, err := readMail(""); m != nil || err != nil {
 		t.Errorf("unset: %v, %v", m, err)
+	}
+}
+
+func TestAServerThatStopsWaitsForTheLinkThatIsBeingMailed(t *testing.T) {
+	opens := make(chan struct{})
+	address, message := postOffice(t, opens)
+	s := newPlace(t, "SMTP_URL=smtp://"+address+"?from=weir@example.org&tls=none").start()
+	s.ready()
+	s.signUp()
+	if said := s.ask(`mutation { invite(email: "bob@example.org", role: OPERATOR) { token userErrors { message } } }`, nil); !strings.Contains(said, `"token":"`) {
+		t.Fatal(said)
+	}
+	code := make(chan int)
+	go func() { code <- s.stop() }()
+	s.until("it stops", func() bool { return strings.Contains(s.log.String(), "server stops") })
+	close(opens)
+	if is := <-code; is != exitOK || strings.Contains(s.log.String(), "mailed") {
+		t.Errorf("exit %d\n%s", is, s.log)
+	}
+	select {
+	case got := <-message:
+		if !strings.Contains(got, "RCPT TO:<bob@example.org>") {
+			t.Error(got)
+		}
+	default:
+		t.Error("it ended before the link was mailed")
+	}
+}
+
+func TestAMessageThatIsStillUnderWayAtTheEndIsNamed(t *testing.T) {
+	address, _ := postOffice(t, nil)
+	m, err := readMail("smtp://" + address + "?from=weir@example.org&tls=none")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.post(t.Context(), "bob@example.org", "You are invited to Weir", "http://weir.example.org/invitation/abc\n", func(error) {})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if left := m.wait(ctx); !slices.Equal(left, []string{"bob@example.org"}) {
+		t.Errorf("left %v", left)
+	}
+	if left := (*mailer)(nil).wait(ctx); left != nil {
+		t.Errorf("without mail: %v", left)
 	}
 }

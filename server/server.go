@@ -47,7 +47,7 @@ const (
 	retryFirst   = time.Second
 	retryLast    = 15 * time.Second
 
-	// Stopping: what is being answered gets stopLimit to its end, orders runbook.OrderLimit, and saying
+	// Stopping: what is being answered or mailed gets stopLimit to its end, orders runbook.OrderLimit, and saying
 	// goodbye to others closeLimit. weir-server.service and compose.yml give the process 30 s for it.
 	stopLimit  = 5 * time.Second
 	closeLimit = 500 * time.Millisecond
@@ -338,6 +338,9 @@ func (s *server) stop() {
 	if err := errors.Join(s.http.Shutdown(ctx), s.web.Wait(ctx)); err != nil {
 		s.log.Warn("requests were cut off", "error", err)
 		s.http.Close()
+	}
+	for _, to := range s.settings.mail.wait(ctx) {
+		s.log.Warn("link is perhaps not mailed: the mail server has not taken it yet", "to", to)
 	}
 	ctx, cancel = context.WithTimeout(context.Background(), runbook.OrderLimit)
 	defer cancel()
