@@ -30,6 +30,9 @@ type Incident struct {
 // Open reports whether it is not over.
 func (i Incident) Open() bool { return i.ID != "" && i.State != OK && i.State != Suspect }
 
+// owed says that people were told of it, and not of its end.
+func (i Incident) owed() bool { return i.Said.Count > 0 && i.Said.State != OK }
+
 // Lasted is how long it was open, or has been: what came and went meanwhile counts as a whole, and the time
 // when it was over does not.
 func (i Incident) Lasted(now time.Time) time.Duration {
@@ -59,11 +62,13 @@ type Entry struct {
 type Book struct {
 	Entries map[string]Entry `json:"entries"` // by cause
 	Holder  Holding          `json:"holder"`  // of the VIP, when it was last known
+	// Ended are those that another of their cause took the place of while their end was still to be said.
+	Ended []Incident `json:"ended,omitempty"`
 }
 
 // Incidents lists those that are open, and those that were resolved of late, oldest first.
 func (b Book) Incidents() []Incident {
-	var out []Incident
+	out := slices.Clone(b.Ended)
 	for _, e := range b.Entries {
 		if e.Incident.ID != "" {
 			out = append(out, e.Incident)
@@ -138,7 +143,7 @@ func DefaultRules(newID func() string) Rules {
 
 // Advance is the book after one more look, and what changed, in the order of the causes.
 func (r Rules) Advance(b Book, held Holding, found []Finding, now time.Time) (Book, []Transition) {
-	s := &step{Rules: r, now: now, book: Book{maps.Clone(b.Entries), b.Holder}}
+	s := &step{Rules: r, now: now, book: Book{maps.Clone(b.Entries), b.Holder, b.Ended}}
 	if s.book.Entries == nil {
 		s.book.Entries = map[string]Entry{}
 	}
@@ -354,6 +359,10 @@ func (s *step) adopt(e *Entry, f Finding, from, to State) {
 	outage := begins && from != Recovering && (i.Planned || f.Planned || late)
 	work := to == Planned && !i.ResolvedAt.IsZero() && (!i.Planned || late)
 	if i.ID == "" || outage || work {
+		if i.owed() {
+			i.State = OK // it may be suspected again by now
+			s.book.Ended = append(slices.Clone(s.book.Ended), *i)
+		}
 		*i = Incident{ID: s.NewID(), OpenedAt: s.beginning(*e, f, to), State: from}
 	}
 	if !i.ResolvedAt.IsZero() {
@@ -542,7 +551,7 @@ func (s *step) forget() {
 		case e.state() != OK || !e.Seen.IsZero():
 		case i.ID == "" && s.now.Sub(e.Moment) > momentLate:
 			delete(s.book.Entries, cause)
-		case i.ID != "" && s.now.Sub(i.ResolvedAt) > s.Keep && (i.Said.Count == 0 || i.Said.State == OK):
+		case i.ID != "" && s.now.Sub(i.ResolvedAt) > s.Keep && !i.owed():
 			delete(s.book.Entries, cause)
 		}
 	}

@@ -587,6 +587,43 @@ func TestAdvanceChangesNothingOfTheBookBefore(t *testing.T) {
 	}
 }
 
+func TestTheEndOfAnIncidentIsSaidAlsoWhereAnotherOfItsCauseCameDuringASilence(t *testing.T) {
+	for _, test := range []struct {
+		sentence string
+		again    func(*watch)
+		want     []string // after the silence
+	}{
+		{"it went down again", func(w *watch) { w.kill("pgb2") }, []string{"resolved pooler-down/pgb2", "first pooler-down/pgb2"}},
+		{"an operator took it out", func(w *watch) { w.haproxySays("pgb2", haproxy.Up, haproxy.Drain, "L7OK", "haproxy1", "haproxy2") }, []string{"resolved pooler-down/pgb2"}},
+	} {
+		w := watching(t)
+		w.kill("pgb2")
+		w.pass(5 * time.Second)
+		first := w.incident("pooler-down/pgb2")
+		w.wishes.Silences = []Silence{{Cause: "*", From: w.now, Until: w.now.Add(time.Hour)}}
+		w.mend("pgb2")
+		w.pass(5 * time.Minute)
+		test.again(w)
+		w.pass(10 * time.Second)
+		saved, _ := json.Marshal(w.book)
+		w.book = Book{}
+		if err := json.Unmarshal(saved, &w.book); err != nil {
+			t.Fatal(err)
+		}
+		said := len(w.said)
+		w.wishes.Silences = nil
+		w.pass(2 * time.Second)
+		if got := w.said[said:]; !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(test.want))) {
+			t.Errorf("%s: said %q, want %q", test.sentence, got, test.want)
+		}
+		for _, i := range w.book.Incidents() {
+			if i.ID == first.ID {
+				t.Errorf("%s: the book still has %+v", test.sentence, i)
+			}
+		}
+	}
+}
+
 func TestAResolvedIncidentLeavesTheBookOnlyWhenItWasSaid(t *testing.T) {
 	w := watching(t)
 	w.kill("pgb2")

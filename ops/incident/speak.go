@@ -2,6 +2,7 @@ package incident
 
 import (
 	"path"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -128,7 +129,7 @@ func (p Policy) reason(i Incident, w Wishes, now time.Time) Reason {
 // end is said once, of what was told: and of what was over before it could be.
 func (p Policy) end(i Incident, w Wishes, now time.Time) Reason {
 	switch {
-	case i.Said.Count > 0 && i.Said.State != OK:
+	case i.owed():
 		return RecoverOK
 	case i.Said.Count == 0 && !i.Planned && now.Sub(i.ResolvedAt) < p.Late && !silenced(i, w.Silences, i.ResolvedAt):
 		return First
@@ -170,6 +171,10 @@ func headline(i Incident, r Reason, now time.Time) string {
 
 // Note is the book after a decision was handed on to be delivered.
 func (b Book) Note(i Incident, d Decision, now time.Time) Book {
+	if n := slices.IndexFunc(b.Ended, func(e Incident) bool { return e.ID == i.ID }); n >= 0 && d.Reason != None {
+		b.Ended = slices.Delete(slices.Clone(b.Ended), n, n+1)
+		return b
+	}
 	e, known := b.Entries[i.Cause]
 	if !known || e.Incident.ID != i.ID || d.Reason == None {
 		return b
@@ -192,5 +197,6 @@ func (b Book) with(cause string, e Entry) Book {
 		entries[c] = other
 	}
 	entries[cause] = e
-	return Book{Entries: entries, Holder: b.Holder}
+	b.Entries = entries
+	return b
 }
