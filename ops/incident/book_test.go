@@ -127,6 +127,12 @@ func TestWhatIsSaid(t *testing.T) {
 			}
 			w.pass(3 * time.Minute)
 		}, []string{"first vip-moved"}},
+		{"a VIP that moves there and back is told both times, and an end that is told is not told again", func(w *watch) {
+			w.moveVIP("haproxy1", "haproxy2")
+			w.pass(30 * time.Second)
+			w.moveVIP("haproxy2", "haproxy1")
+			w.pass(5 * time.Minute)
+		}, []string{"first vip-moved", "reopened vip-moved"}},
 		{"both HAProxies dead, one noticed a moment before the other, is one incident", func(w *watch) {
 			w.node["haproxy2"].err = errRefused
 			w.pass(time.Second)

@@ -126,13 +126,17 @@ func (p Policy) reason(i Incident, w Wishes, now time.Time) Reason {
 	return None
 }
 
-// end is said once, of what was told: and of what was over before it could be.
+// end is said once, of what was told: and of what was over before it could be. Where the VIP moved to is said each time.
 func (p Policy) end(i Incident, w Wishes, now time.Time) Reason {
 	switch {
 	case i.owed():
 		return RecoverOK
-	case i.Said.Count == 0 && !i.Planned && now.Sub(i.ResolvedAt) < p.Late && !silenced(i, w.Silences, i.ResolvedAt):
+	case i.Planned, now.Sub(i.ResolvedAt) >= p.Late, silenced(i, w.Silences, i.ResolvedAt):
+		return None
+	case i.Said.Count == 0:
 		return First
+	case i.Kind == VIPMoved && i.Title != i.Said.Title: // it is not where was told
+		return Again
 	}
 	return None
 }
@@ -163,7 +167,7 @@ func headline(i Incident, r Reason, now time.Time) string {
 		return i.Title + ": resolved after " + Span(i.Lasted(now))
 	case r == Remind:
 		return i.Title + ": still, since " + Span(i.Lasted(now))
-	case r == First:
+	case r == First, i.State == OK:
 		return i.Title + ". " + i.Impact
 	}
 	return i.Title + ": " + string(r) + ". " + i.Impact

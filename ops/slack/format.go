@@ -25,7 +25,7 @@ const longest = 2800
 
 // Format lays an incident out: what and since when, what it means, what to do, and who says so.
 func Format(i incident.Incident, r incident.Reason, now time.Time) Message {
-	word, when := status(i), times(i, now)
+	word, when := status(i, r), times(i, now)
 	m := Message{
 		Text:   word + ": " + i.Title + ". " + i.Impact + " (" + plain(when) + ")",
 		Thread: thread(i, r, now),
@@ -33,7 +33,7 @@ func Format(i incident.Incident, r incident.Reason, now time.Time) Message {
 	}
 	m.Text = escape(m.Text)
 	m.Blocks = append(m.Blocks, section("*"+word+"  "+escape(i.Title)+"*\n"+slackTimes(when)))
-	if i.State == incident.OK && r != incident.First {
+	if r == incident.RecoverOK {
 		m.Text = escape(word + ": " + i.Title + " (" + plain(when) + ")")
 		m.Blocks = append(m.Blocks, small("It was: "+escape(i.Impact)), small("Incident "+i.ID))
 		return m
@@ -51,9 +51,9 @@ func Format(i incident.Incident, r incident.Reason, now time.Time) Message {
 }
 
 // status is the first word that a person reads.
-func status(i incident.Incident) string {
+func status(i incident.Incident, r incident.Reason) string {
 	switch {
-	case i.State == incident.OK && !i.Said.First.IsZero():
+	case r == incident.RecoverOK:
 		return "RESOLVED"
 	case i.State == incident.Flapping:
 		return "FLAPPING"
@@ -75,6 +75,8 @@ func times(i incident.Incident, now time.Time) []moment {
 	switch {
 	case i.State == incident.OK && i.Lasted(now) < time.Second && i.Flaps == 0:
 		return []moment{{"at ", i.Since, ""}}
+	case i.State == incident.OK && i.Lasted(now) < time.Second:
+		return []moment{{"at ", i.Since, ""}, {", first at ", i.OpenedAt, ""}}
 	case i.State == incident.OK && i.Flaps > 0 && i.Well > 0:
 		return []moment{{fmt.Sprintf("%d times, %s in all, from ", i.Flaps+1, lasted), i.OpenedAt, ""}, {" to ", i.ResolvedAt, ""}}
 	case i.State == incident.OK && i.Flaps > 0:
@@ -122,6 +124,9 @@ func thread(i incident.Incident, r incident.Reason, now time.Time) string {
 		}
 		return "*Worse, now " + string(i.Severity) + "*: " + escape(i.Title) + ". " + escape(i.Impact)
 	case incident.Again:
+		if i.State == incident.OK {
+			return "*Again*: " + escape(i.Title) + ". " + escape(i.Impact)
+		}
 		return "*Back*: " + escape(i.Title) + ". " + escape(i.Impact)
 	case incident.Unsteady:
 		return "*Flapping*: it keeps coming back. Nothing more is said until it has been gone, or has stayed, for a minute."

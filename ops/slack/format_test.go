@@ -62,6 +62,13 @@ func cases() map[string]struct {
 				Evidence: []string{"haproxy2: holds the VIP", "haproxy1: held it until 14:03:10.9 UTC"},
 				Action:   "Nothing for clients. See why haproxy1 gave it up: `journalctl -u keepalived -u haproxy` there."}
 		}),
+		"vip-moved-back": change(incident.Again, func(i *incident.Incident) {
+			i.State, i.Flaps, i.Said, i.Since, i.ResolvedAt, i.Well = incident.OK, 1, told, i.OpenedAt.Add(30*time.Second), i.OpenedAt.Add(30*time.Second), 30*time.Second
+			i.Finding = incident.Finding{Cause: "vip-moved", Kind: incident.VIPMoved, Subject: "haproxy1", Severity: incident.Info,
+				Title:  "VIP moved from haproxy2 to haproxy1",
+				Impact: "Nobody was seen holding it for at most 0.4 s. Sessions through haproxy2 ended; new ones go to haproxy1.",
+				Action: "Nothing for clients. See why haproxy2 gave it up: `journalctl -u keepalived -u haproxy` there."}
+		}),
 		"postgres-down": change(incident.Louder, func(i *incident.Incident) {
 			i.Said, i.Symptoms = told, []string{"clients-waiting", "postgres-unreachable"}
 			i.Finding = incident.Finding{Cause: "postgres-down", Kind: incident.PostgresDown, Subject: "postgres", Severity: incident.Critical,
