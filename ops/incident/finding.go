@@ -52,6 +52,7 @@ const (
 	PoolerDisputed      Kind = "pooler-disputed"      // the HAProxy processes do not agree about it
 	NoPooler            Kind = "no-pooler"            // none takes new connections
 	HAProxyUnreachable  Kind = "haproxy-unreachable"  // a node does not answer
+	HAProxyHung         Kind = "haproxy-hung"         // a node accepts connections and does not answer
 	HAProxyUnread       Kind = "haproxy-unread"       // a node answers; its statistics cannot be read
 	NoHAProxy           Kind = "no-haproxy"           // none answers, while other parts do
 	VIPNobody           Kind = "vip-nobody"           // held by no node
