@@ -72,6 +72,9 @@ func reason(err error) string {
 			text = asked
 		}
 	}
+	if asked, timedOut := strings.CutSuffix(text, ": context deadline exceeded"); timedOut && strings.HasPrefix(asked, "no answer") {
+		text = asked
+	}
 	const longest = 160
 	if runes := []rune(text); len(runes) > longest {
 		text = string(runes[:longest]) + "…"
