@@ -356,6 +356,9 @@ func (s *step) adopt(e *Entry, f Finding, from, to State) {
 	if i.ID == "" || outage || work {
 		*i = Incident{ID: s.NewID(), OpenedAt: s.beginning(*e, f, to), State: from}
 	}
+	if f.Fading && i.Open() {
+		f.Kind, f.Title, f.Action = was.Kind, was.Title, was.Action
+	}
 	i.Finding, i.Planned, i.ResolvedAt = f, to == Planned, time.Time{}
 	i.Symptoms = s.explainedBy(f, i.Symptoms)
 	again := from == Flapping && e.Seen.Equal(s.now)

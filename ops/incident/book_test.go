@@ -515,6 +515,17 @@ func TestAPoolerThatComesBackIsStillCalledWhatItWas(t *testing.T) {
 	}
 }
 
+func TestAPoolerThatIsSeenOnlyWhenItComesBackIsToldAllTheSame(t *testing.T) {
+	w := watching(t)
+	w.haproxySays("pgb2", haproxy.Down, haproxy.Ready, "L7OK")
+	w.pass(time.Second)
+	w.mend("pgb2")
+	w.pass(10 * time.Second)
+	if want := []string{"first pooler-down/pgb2", "resolved pooler-down/pgb2"}; !slices.Equal(w.said, want) {
+		t.Errorf("said %q", w.said)
+	}
+}
+
 func TestARestartedMonitorContinuesTheSameIncidentsAndSaysNothingTwice(t *testing.T) {
 	w := watching(t)
 	w.kill("pgb2")

@@ -25,6 +25,8 @@ type Finding struct {
 
 	// Unsure is evidence too thin to open an incident, and enough to keep one open: one failed poll.
 	Unsure bool `json:"-"`
+	// Fading is evidence that does not tell any more what kind it was: an open incident keeps its own words.
+	Fading bool `json:"-"`
 	// After is how long it must have been seen before it counts; 0 counts at once.
 	After time.Duration `json:"-"`
 	// Basis is when the oldest reading that it stands on was made; zero is now. After ends with it:
