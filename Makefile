@@ -10,7 +10,7 @@ export CGO_ENABLED = 0
 # What the lab itself needs from Debian; everything else is in the root file system it makes.
 DEBS := mmdebstrap debian-archive-keyring
 
-.PHONY: up down status watch build deps node-deps test-deps check test bench generate
+.PHONY: up down status watch build deps node-deps test-deps check test race bench generate
 
 up: deps build ## start the lab, and wait until a query through the VIP answers
 	@$(SUDO) bin/weir up
@@ -51,6 +51,9 @@ test-deps: node-deps
 
 test: test-deps build ## everything, the lab's scripts included; needs root
 	@ops/lab/test.sh
+
+race: deps build ## what make test runs before the lab, under the race detector; needs a C compiler
+	@$(SUDO) env "PATH=$$PATH" CGO_ENABLED=1 "WEIR_ROOTFS=$$(bin/weir rootfs | tail -1)" go test -count=1 -race $$(go list ./... | grep -v '^weir/ops/lab$$')
 
 bench: deps build ## the measured proof: minutes, prints a table, keeps JSON in .lab/bench
 	@$(SUDO) env "PATH=$$PATH" CGO_ENABLED=0 "WEIR_ROOTFS=$$(bin/weir rootfs)" go test ./graph ./server/web -run '^$$' -bench . -benchtime 3s

@@ -40,7 +40,7 @@ func (r queryResolver) Config(ctx context.Context, host string) (*noun.Config, e
 func renderOnce(inv *inventory.Inventory, limit int) func() (map[string][]noun.ConfigFile, error) {
 	return sync.OnceValues(func() (map[string][]noun.ConfigFile, error) {
 		const no = "not-the-real-secret"
-		hosts, err := render.Hosts(inv, inventory.Secrets{Postgres: no, Auth: no, Admin: no, Monitor: no, Console: no, HAProxyStats: no}, render.Place{Files: limit})
+		hosts, err := render.Hosts(inv, inventory.Secrets{Postgres: no, Auth: no, Admin: no, Monitor: no, Console: no, HAProxyStats: no, Check: no}, render.Place{Files: limit})
 		out := map[string][]noun.ConfigFile{}
 		for _, h := range hosts {
 			out[h.Name] = []noun.ConfigFile{}

@@ -49,6 +49,15 @@ func xacts(count int64, started time.Time) Reading {
 	return Reading{Source: Source{DirectKind, "postgres"}, Value: postgres.Probe{Xacts: count, StartTime: started}}
 }
 
+// paused is pgb1, paused altogether or in some databases.
+func paused(altogether bool, databases ...string) Reading {
+	v := PoolerView{State: pgbouncer.State{Paused: altogether}}
+	for _, d := range databases {
+		v.Databases = append(v.Databases, pgbouncer.Database{Name: d, Paused: true})
+	}
+	return Reading{Source: Source{PoolerKind, "pgb1"}, Value: v}
+}
+
 func failed(s Source) Reading { return Reading{Source: s, Err: errors.New("connection refused")} }
 
 func TestFold(t *testing.T) {
@@ -112,6 +121,10 @@ func TestFold(t *testing.T) {
 			func(s *Snapshot) bool {
 				return s.Poolers[0].Restarted.Equal(at(2)) && len(s.Poolers[0].Restarts) == 2 && s.Poolers[0].Rates == PoolerRates{}
 			}},
+		{"the end of a pause is noticed, of the pooler or of one database", []Reading{paused(true), paused(false, "app"), paused(false), paused(false)},
+			func(s *Snapshot) bool { return s.Poolers[0].Resumed.Equal(at(2)) }},
+		{"nothing that begins is an end", []Reading{paused(false), paused(false, "app"), paused(false, "app", "reports")},
+			func(s *Snapshot) bool { return s.Poolers[0].Resumed.IsZero() }},
 		{"one reading changes one pooler", []Reading{pooler("pgb2", 1, 1, 0)},
 			func(s *Snapshot) bool { return !s.Poolers[0].View.Known() && s.Poolers[1].View.Known() }},
 		{"a node's rates are of its frontend", []Reading{stats("haproxy1", frontend(10, 0, 0)), stats("haproxy1", frontend(45, 1000, 9000))},

@@ -65,6 +65,7 @@ type Pooler struct {
 	Rates         PoolerRates
 	Restarted     time.Time   // when it was last seen to have started again, by its totals or its connection; zero is never
 	Restarts      []time.Time // all those of late
+	Resumed       time.Time   // when a pause of it, or of one of its databases, was last seen to have ended; zero is never
 }
 
 // PoolerView is everything that is polled of one pooler.
@@ -276,6 +277,9 @@ func foldPooler(p Pooler, r Reading) Pooler {
 	p.View = next(p.View, r)
 	if !before.Known() || r.Err != nil {
 		return p
+	}
+	if now := p.View.Value.Paused(); slices.ContainsFunc(before.Value.Paused(), func(was string) bool { return !slices.Contains(now, was) }) {
+		p.Resumed = r.At
 	}
 	passed, ok := pgbouncer.Since(before.Value.Stats, p.View.Value.Stats)
 	if p.View.Value.Ended > before.Value.Ended || !ok {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -19,6 +20,10 @@ import (
 
 // ErrUnauthorised is the answer to a statistics password that HAProxy does not know.
 var ErrUnauthorised = errors.New("the statistics password is refused")
+
+// ErrSilent is a node whose kernel accepts connections and whose HAProxy does not answer: it hangs, and
+// the host and its network do not.
+var ErrSilent = errors.New("accepted the connection, then silent")
 
 const (
 	// maxBody is far above the 60 KiB of a node with 50 poolers.
@@ -171,8 +176,15 @@ func (c *Client) do(ctx context.Context, n int, method, path string, form url.Va
 	if strings.HasPrefix(path, "/stats") {
 		req.SetBasicAuth(StatsUser, c.password)
 	}
+	connected := false
+	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(i httptrace.GotConnInfo) { connected = !i.Reused }, // one of before proves nothing about now
+	}))
 	resp, err := c.http.Do(req)
 	if err != nil {
+		if connected && errors.Is(err, context.DeadlineExceeded) {
+			return fail(fmt.Errorf("%w: %w", ErrSilent, context.DeadlineExceeded))
+		}
 		var ue *url.Error
 		if errors.As(err, &ue) {
 			err = ue.Err // without the URL, which fail says in our words

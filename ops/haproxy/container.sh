@@ -13,11 +13,12 @@ configure() {
     $lib/keepalived/provision.sh configure /weir
 }
 
-# service NAME COMMAND: s6 runs it, and again when it ends. SIGTERM stops it.
+# service NAME COMMAND [PROGRAM]: s6 runs the command, and again when it ends, the program in between. SIGTERM stops it.
 service() {
     mkdir -p "$services/$1"
     printf '#!/bin/sh\nexec 2>&1\n%s\n' "$2" >"$services/$1/run"
     chmod 755 "$services/$1/run"
+    [ -z "${3-}" ] || ln -sf "$3" "$services/$1/finish"
 }
 
 case "${1-start}" in
@@ -31,7 +32,7 @@ start)
     done
     # Pid files that a SIGKILL left name whoever has the number now: keepalived would not start.
     service keepalived "rm -f /run/keepalived.pid /run/keepalived-vrrp.pid /run/keepalived-checkers.pid
-exec /usr/sbin/keepalived --dont-fork --log-console --log-detail --vrrp --use-file /etc/keepalived/keepalived.conf --pid /run/keepalived.pid --vrrp_pid /run/keepalived-vrrp.pid --checkers_pid /run/keepalived-checkers.pid"
+exec /usr/sbin/keepalived --dont-fork --log-console --log-detail --vrrp --use-file /etc/keepalived/keepalived.conf --pid /run/keepalived.pid --vrrp_pid /run/keepalived-vrrp.pid --checkers_pid /run/keepalived-checkers.pid" /etc/keepalived/weir-ended
     exec s6-svscan $services
     ;;
 health)

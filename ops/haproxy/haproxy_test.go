@@ -198,7 +198,7 @@ func (m *machine) get(ctx context.Context, n int, path string) (int, string, err
 	return resp.StatusCode, string(body), err
 }
 
-// answerChecks is PgBouncer's admin database: ReadyForQuery, then its version.
+// answerChecks is PgBouncer's admin database: it wants the password, is ReadyForQuery, says its version.
 func answerChecks(l net.Listener) {
 	for {
 		conn, err := l.Accept()
@@ -210,6 +210,11 @@ func answerChecks(l net.Listener) {
 			want := []byte("\x00\x00\x00\x24\x00\x03\x00\x00user\x00hc\x00database\x00pgbouncer\x00\x00")
 			packet := make([]byte, len(want))
 			if _, err := io.ReadFull(conn, packet); err != nil || !bytes.Equal(packet, want) {
+				return
+			}
+			io.WriteString(conn, "R\x00\x00\x00\x08\x00\x00\x00\x03")
+			password := make([]byte, len("p\x00\x00\x00\x1ca-password-of-the-check\x00"))
+			if _, err := io.ReadFull(conn, password); err != nil || string(password) != "p\x00\x00\x00\x1c"+testSecrets.Check+"\x00" {
 				return
 			}
 			io.WriteString(conn, "R\x00\x00\x00\x08\x00\x00\x00\x00Z\x00\x00\x00\x05I")

@@ -72,6 +72,7 @@ type page struct {
 	BlindFor        string
 	BlindFall       int
 	StartUp         string
+	PasswordLen     int // of the message that holds hc's password
 	Ports           string
 }
 
@@ -97,7 +98,7 @@ func Render(inv *inventory.Inventory, node inventory.Node, s inventory.Secrets, 
 		if err != nil {
 			return nil, fmt.Errorf("render haproxy of %s: %w", node.Name, err)
 		}
-		// The statistics password stands in it: HAProxy reads it as root, nobody else does.
+		// Two passwords stand in it, of the statistics and of the check: HAProxy reads it as root, nobody else does.
 		out = append(out, inventory.File{Path: configPath(i), Mode: 0o600, Body: body})
 	}
 	out = append(out, inventory.File{Path: "/etc/haproxy/lost-pooler.lua", Mode: 0o644, Body: lostPooler})
@@ -144,7 +145,7 @@ func newPage(inv *inventory.Inventory, node inventory.Node, s inventory.Secrets,
 		FastInterval:   milliseconds(min(fastInterval, inv.HAProxy.CheckInterval.Duration)),
 		ConnectTimeout: connectTimeout.String(), LostAfter: int(lostAfter.Milliseconds()),
 		BlindFor: (time.Duration(fall) * hereInterval).String(), BlindFall: fall,
-		StartUp: startUp("hc", "pgbouncer"), Ports: reservedPorts(inv, instances),
+		StartUp: startUp("hc", "pgbouncer"), PasswordLen: 4 + len(s.Check) + 1, Ports: reservedPorts(inv, instances),
 	}
 }
 

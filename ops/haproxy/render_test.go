@@ -7,7 +7,7 @@ import (
 	"weir/ops/inventory/golden"
 )
 
-var testSecrets = inventory.Secrets{HAProxyStats: "a-password-for-tests"}
+var testSecrets = inventory.Secrets{HAProxyStats: "a-password-for-tests", Check: "a-password-of-the-check"}
 
 // TestEveryFileOfANodeIsAsReviewed compares with testdata/golden: 20,000 files make two processes.
 func TestEveryFileOfANodeIsAsReviewed(t *testing.T) {

@@ -368,6 +368,9 @@ func (s *step) adopt(e *Entry, f Finding, from, to State) {
 	if !i.ResolvedAt.IsZero() {
 		i.Well += max(0, e.Seen.Sub(i.ResolvedAt)) // as a symptom it was there all the time
 	}
+	if f.Fading && i.Open() {
+		f.Kind, f.Title, f.Action = was.Kind, was.Title, was.Action
+	}
 	i.Finding, i.Planned, i.ResolvedAt = f, to == Planned, time.Time{}
 	i.Symptoms = s.explainedBy(f, i.Symptoms)
 	again := from == Flapping && e.Seen.Equal(s.now)
@@ -478,17 +481,24 @@ func (s *step) vip(held Holding) {
 		return
 	}
 	gap := fmt.Sprintf("Nobody was seen holding it for at most %s.", Span(held.Seen.Sub(before.Seen)))
+	if twice := s.book.Entries[string(VIPTwice)].Incident; twice.Open() || twice.ResolvedAt.After(before.Seen) {
+		gap = fmt.Sprintf("Both held it for at most %s.", Span(held.Seen.Sub(before.Seen)))
+	}
 	title := "VIP moved from " + before.Node + " to " + held.Node
 	if nobody := s.book.Entries[string(VIPNobody)]; nobody.Incident.Open() {
 		nobody.Incident.Evidence = append(slices.Clone(nobody.Incident.Evidence), title+". "+gap)
 		s.book.Entries[string(VIPNobody)] = nobody
 		return
 	}
+	action := "Nothing for clients. See why " + before.Node + " gave it up: `journalctl -u keepalived -u haproxy` there."
+	if held.Ordered {
+		action = "Nothing: it was ordered. When the work is done, release the hold on " + before.Node + "."
+	}
 	s.happened(Finding{
 		Cause: string(VIPMoved), Kind: VIPMoved, Subject: held.Node, Severity: Info, Planned: held.Ordered, Title: title,
 		Impact:   gap + " Sessions through " + before.Node + " ended; new ones go to " + held.Node + ".",
 		Evidence: []string{held.Node + ": holds the VIP", before.Node + ": held it until " + before.Seen.UTC().Format("15:04:05.0") + " UTC"},
-		Action:   "Nothing for clients. See why " + before.Node + " gave it up: `journalctl -u keepalived -u haproxy` there.",
+		Action:   action,
 		Moment:   held.Seen,
 	})
 }

@@ -533,6 +533,58 @@ func TestTheVIPMoveSaysHowLongNobodyHeldIt(t *testing.T) {
 	}
 }
 
+func TestAVIPThatTwoHeldOnItsWayWasHeld(t *testing.T) {
+	w := watching(t)
+	w.node["haproxy2"].state.VIP, w.node["haproxy2"].state.VRRP = true, "MASTER"
+	w.pass(4 * time.Second)
+	w.moveVIP("haproxy1", "haproxy2")
+	w.pass(2 * time.Second)
+	if i := w.incident("vip-moved"); !strings.HasPrefix(i.Impact, "Both held it for at most 5.0 s.") {
+		t.Error(i.Impact)
+	}
+}
+
+func TestAnOrderedMoveOfTheVIPAsksNobodyWhyItMoved(t *testing.T) {
+	for _, ordered := range []bool{false, true} {
+		w := watching(t)
+		w.node["haproxy1"].state.Hold = ordered
+		w.pass(time.Second)
+		w.moveVIP("haproxy1", "haproxy2")
+		w.pass(time.Second)
+		if i := w.incident("vip-moved"); strings.Contains(i.Action, "release the hold on haproxy1") != ordered || strings.Contains(i.Action, "See why") == ordered {
+			t.Errorf("ordered %t: %s", ordered, i.Action)
+		}
+	}
+}
+
+func TestAPoolerThatComesBackIsStillCalledWhatItWas(t *testing.T) {
+	w := watching(t)
+	w.freeze("pgb2")
+	w.pass(5 * time.Second)
+	w.pool["pgb2"].err = nil
+	w.haproxySays("pgb2", haproxy.Down, haproxy.Ready, "* L7OK")
+	w.pass(2 * time.Second)
+	if i := w.incident("pooler-down/pgb2"); i.Title != "pgb2 hung" || i.Kind != PoolerHung {
+		t.Errorf("%s, %s", i.Kind, i.Title)
+	}
+	w.mend("pgb2")
+	w.pass(10 * time.Second)
+	if want := []string{"first pooler-down/pgb2", "resolved pooler-down/pgb2"}; !slices.Equal(w.said, want) {
+		t.Errorf("said %q", w.said)
+	}
+}
+
+func TestAPoolerThatIsSeenOnlyWhenItComesBackIsToldAllTheSame(t *testing.T) {
+	w := watching(t)
+	w.haproxySays("pgb2", haproxy.Down, haproxy.Ready, "L7OK")
+	w.pass(time.Second)
+	w.mend("pgb2")
+	w.pass(10 * time.Second)
+	if want := []string{"first pooler-down/pgb2", "resolved pooler-down/pgb2"}; !slices.Equal(w.said, want) {
+		t.Errorf("said %q", w.said)
+	}
+}
+
 func TestARestartedMonitorContinuesTheSameIncidentsAndSaysNothingTwice(t *testing.T) {
 	w := watching(t)
 	w.kill("pgb2")

@@ -201,6 +201,9 @@ func (e *examination) waiting() {
 			return pausedIn(v, pool.Database) // a paused pool is a finding of its own
 		})
 		_, waiting, wait := v.Clients()
+		if !p.Resumed.IsZero() {
+			wait = min(wait, p.View.Seen.Sub(p.Resumed)) // what somebody waited during a pause is the pause's
+		}
 		clients += waiting
 		longest = max(longest, wait)
 		if wait >= WaitWarning {

@@ -25,6 +25,8 @@ type Finding struct {
 
 	// Unsure is evidence too thin to open an incident, and enough to keep one open: one failed poll.
 	Unsure bool `json:"-"`
+	// Fading is evidence that does not tell any more what kind it was: an open incident keeps its own words.
+	Fading bool `json:"-"`
 	// After is how long it must have been seen before it counts; 0 counts at once.
 	After time.Duration `json:"-"`
 	// Basis is when the oldest reading that it stands on was made; zero is now. After ends with it:
@@ -52,6 +54,7 @@ const (
 	PoolerDisputed      Kind = "pooler-disputed"      // the HAProxy processes do not agree about it
 	NoPooler            Kind = "no-pooler"            // none takes new connections
 	HAProxyUnreachable  Kind = "haproxy-unreachable"  // a node does not answer
+	HAProxyHung         Kind = "haproxy-hung"         // a node accepts connections and does not answer
 	HAProxyUnread       Kind = "haproxy-unread"       // a node answers; its statistics cannot be read
 	NoHAProxy           Kind = "no-haproxy"           // none answers, while other parts do
 	VIPNobody           Kind = "vip-nobody"           // held by no node

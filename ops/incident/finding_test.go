@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -199,6 +200,50 @@ func TestAKilledPoolerIsToldFromAHungAndAnUnreachableOne(t *testing.T) {
 		c.look()
 		if got := c.certain()["pooler-down/pgb2"]; got.Kind != want {
 			t.Errorf("%s: kind %s, want %s", said, got.Kind, want)
+		}
+	}
+}
+
+func TestANodeThatHangsIsToldFromOneThatIsGone(t *testing.T) {
+	hangs := fmt.Errorf("get /vrrp of haproxy on haproxy1: %w", haproxy.ErrSilent)
+	for err, want := range map[error]string{errTimeout: "haproxy1 unreachable", errRefused: "haproxy1 unreachable", hangs: "haproxy1 hung"} {
+		c := healthy()
+		c.look()
+		c.node["haproxy1"].err = err
+		c.look()
+		c.look()
+		f := c.certain()["haproxy-unreachable/haproxy1"]
+		if f.Title != want || strings.Contains(f.Action, "kill -s KILL haproxy") != (err == hangs) {
+			t.Errorf("%v: %s, %s", err, f.Title, f.Action)
+		}
+	}
+}
+
+func TestWaitingIsCountedFromTheEndOfAPause(t *testing.T) {
+	for _, test := range []struct {
+		sentence string
+		paused   bool
+		want     string
+	}{
+		{"clients that waited for a pool that was paused until now", true, ""},
+		{"clients that waited for a pool that was not", false, "clients-waiting"},
+	} {
+		c := healthy()
+		c.pool["pgb1"].view.State.Paused = test.paused
+		c.look()
+		c.look()
+		c.pool["pgb1"].view.State.Paused = false
+		c.pool["pgb1"].view.Pools[0].ClWaiting, c.pool["pgb1"].view.Pools[0].MaxWait = 40, 30*time.Second
+		c.look()
+		c.look()
+		if got := c.certain()["clients-waiting"].Cause; got != test.want {
+			t.Errorf("%s: %q", test.sentence, got)
+		}
+		for range 5 {
+			c.look()
+		}
+		if f := c.certain()["clients-waiting"]; f.Cause == "" || f.Severity == Critical && test.paused {
+			t.Errorf("%s, and wait on for 7 s: %q, %s", test.sentence, f.Cause, f.Severity)
 		}
 	}
 }

@@ -2,11 +2,13 @@ package incident
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"weir/ops/fleet"
+	"weir/ops/haproxy"
 )
 
 // nodes finds HAProxy nodes that do not answer, or cannot take the VIP.
@@ -42,8 +44,9 @@ func (e *examination) gone(n *fleet.Node) bool {
 	return n.State.Failures >= failures && e.proven(n.State.Since)
 }
 
+// unreachable has one cause for a node that is silent, however it is.
 func (e *examination) unreachable(n *fleet.Node, unsure bool) {
-	e.add(Finding{
+	f := Finding{
 		Cause: about(HAProxyUnreachable, n.Name), Kind: HAProxyUnreachable, Subject: n.Name, Severity: Warning,
 		Title:    n.Name + " unreachable",
 		Impact:   "No redundancy: if the other HAProxy fails as well, no client can connect.",
@@ -51,7 +54,12 @@ func (e *examination) unreachable(n *fleet.Node, unsure bool) {
 		Action:   "On " + n.Name + ": `systemctl status haproxy keepalived`. No answer: the host or its network is down.",
 		Explains: []string{string(RedundancyLost), about(HAProxyUnread, n.Name), about(KeepalivedDead, n.Name)},
 		Unsure:   unsure,
-	})
+	}
+	if errors.Is(n.State.Err, haproxy.ErrSilent) && errors.Is(n.Stats.Err, haproxy.ErrSilent) {
+		f.Kind, f.Title = HAProxyHung, n.Name+" hung"
+		f.Action = "HAProxy accepts connections and does not answer. On " + n.Name + ": `systemctl kill -s KILL haproxy`; systemd starts it again."
+	}
+	e.add(f)
 }
 
 func (e *examination) noHAProxy(unsure bool) {

@@ -145,6 +145,8 @@ func (e *examination) poolerFinding(p *fleet.Pooler, sights []sight, v verdict) 
 		return
 	}
 	switch check := worstCheck(sights); {
+	case strings.HasSuffix(check, "OK") && slices.ContainsFunc(sights, sight.down):
+		f.Fading = true // HAProxy wants another check to pass
 	case check == "L7TOUT":
 		f.Kind, f.Title = PoolerHung, p.Name+" hung"
 		f.Action = "PgBouncer accepts connections and does not answer. On " + p.Name + ": `systemctl kill -s KILL pgbouncer`; systemd starts it again."

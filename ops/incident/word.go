@@ -72,6 +72,9 @@ func reason(err error) string {
 			text = asked
 		}
 	}
+	if asked, timedOut := strings.CutSuffix(text, ": context deadline exceeded"); timedOut && strings.HasPrefix(asked, "no answer") {
+		text = asked
+	}
 	const longest = 160
 	if runes := []rune(text); len(runes) > longest {
 		text = string(runes[:longest]) + "…"
@@ -86,7 +89,7 @@ func Because(err error) string { return reason(err) }
 // is no help.
 func (f Finding) whyAgain() string {
 	units := map[Kind]string{PoolerDown: "pgbouncer", PoolerHung: "pgbouncer", PoolerUnreachable: "pgbouncer",
-		HAProxyUnreachable: "haproxy -u keepalived", PostgresDown: "weir-postgres"}
+		HAProxyUnreachable: "haproxy -u keepalived", HAProxyHung: "haproxy", PostgresDown: "weir-postgres"}
 	unit, known := units[f.Kind]
 	if !known {
 		return f.Action

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -28,6 +29,8 @@ func TestAReasonEndsWithTheCause(t *testing.T) {
 		{connect(syscall.ECONNREFUSED), "SHOW VERSION on pgb2: connection refused"},
 		{connect(starting{}), "SHOW VERSION on pgb2: FATAL: the database system is starting up (SQLSTATE 57P03)"},
 		{fmt.Errorf("no answer within 1s: %w", connect(errors.New("context deadline exceeded"))), "no answer within 1s: SHOW VERSION on pgb2"},
+		{fmt.Errorf("no answer within 900ms: %w", fmt.Errorf("get /vrrp of haproxy on haproxy1: accepted the connection, then silent: %w", context.DeadlineExceeded)),
+			"no answer within 900ms: get /vrrp of haproxy on haproxy1: accepted the connection, then silent"},
 		{errors.New("read statistics: a page\nof many lines"), "read statistics: a page"},
 		{errors.New(strings.Repeat("ä", 200)), strings.Repeat("ä", 160) + "…"},
 	} {

@@ -31,6 +31,8 @@ type Process struct {
 	EnvFile string
 	// Prepare runs to its end as root before each start, and again after a crash.
 	Prepare []string
+	// Cleanup runs to its end as root after each end, clean or not, as systemd's ExecStopPost.
+	Cleanup []string
 	// After runs to its end once the process accepts connections on Ready; it may run many times.
 	After []string
 	// Ready is a TCP port on the host that accepts once the process serves; 0 is ready when started.

@@ -19,12 +19,13 @@ type Secrets struct {
 	Monitor      string // PgBouncer's statistics and PostgreSQL's probes, role weir_monitor
 	Console      string // owner of Weir's own tables, role weir
 	HAProxyStats string // the statistics page and its orders, user weir
+	Check        string // HAProxy's check of the poolers, user hc of PgBouncer's admin console
 }
 
 func (s *Secrets) fields() map[string]*string {
 	return map[string]*string{
 		"postgres": &s.Postgres, "auth": &s.Auth, "admin": &s.Admin,
-		"monitor": &s.Monitor, "console": &s.Console, "haproxy-stats": &s.HAProxyStats,
+		"monitor": &s.Monitor, "console": &s.Console, "haproxy-stats": &s.HAProxyStats, "check": &s.Check,
 	}
 }
 

@@ -27,6 +27,9 @@ const Interface = "eth0"
 // stateFile holds keepalived's last word, one of MASTER BACKUP FAULT STOP, for its check script.
 const stateFile = "/run/weir-vrrp"
 
+// ended takes away what a keepalived that was killed left.
+const ended = "/etc/keepalived/weir-ended"
+
 // statsUser is who may give orders on HAProxy's statistics page.
 const statsUser = "weir"
 
@@ -79,6 +82,7 @@ func Render(inv *inventory.Inventory, node inventory.Node, s inventory.Secrets, 
 		{"keepalived.conf.tmpl", inventory.File{Path: "/etc/keepalived/keepalived.conf", Mode: 0o644}},
 		{"weir-check.tmpl", inventory.File{Path: "/etc/keepalived/weir-check", Mode: 0o755}},
 		{"weir-notify.tmpl", inventory.File{Path: "/etc/keepalived/weir-notify", Mode: 0o700}}, // a password stands in it
+		{"weir-ended.tmpl", inventory.File{Path: ended, Mode: 0o755}},
 		{"service.conf.tmpl", inventory.File{Path: "/etc/systemd/system/keepalived.service.d/weir.conf", Mode: 0o644}},
 	}
 	out := []inventory.File{{Path: "/etc/keepalived/interface.conf", Mode: 0o644, Body: []byte("$INTERFACE=" + Interface + "\n")}}
@@ -111,6 +115,7 @@ func Processes(*inventory.Inventory) []inventory.Process {
 			"--use-file", "/etc/keepalived/keepalived.conf", "--pid", pids[0], "--vrrp_pid", pids[1], "--checkers_pid", pids[2]},
 		// After a SIGKILL they are left, and name whoever has the number now: keepalived would not start.
 		Prepare: append([]string{"/bin/rm", "-f"}, pids...),
+		Cleanup: []string{ended},
 		Stop:    int(syscall.SIGTERM),
 		Reload:  int(syscall.SIGHUP),
 	}}

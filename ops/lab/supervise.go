@@ -130,6 +130,11 @@ func (s *supervisor) run(u *unit) string {
 	close(gone)
 	// What it left behind would hold its port or its files: KillMode=control-group.
 	syscall.Kill(-child.pid, syscall.SIGKILL)
+	if len(u.spec.Cleanup) > 0 {
+		if how, err := s.start(u.spec.Cleanup, u, "").wait(); err != nil || how != "exit 0" {
+			s.note(u, fmt.Sprintf("%s: %s", u.spec.Cleanup[0], describe(how, err)))
+		}
+	}
 	return how
 }
 

@@ -107,12 +107,12 @@ func execute(t *template.Template, p page) ([]byte, error) {
 }
 
 // userlist holds the users PgBouncer knows by itself. Those who only log in to the admin console
-// are there by SCRAM verifier; weir_auth logs in to PostgreSQL, which takes the password itself. hc
-// has no password: pg_hba.conf trusts its addresses, and PgBouncer wants to have heard of it.
+// are there by SCRAM verifier; weir_auth logs in to PostgreSQL, which takes the password itself. hc's
+// stands there as it is: a verifier costs milliseconds of PgBouncer's one core with every check.
 func userlist(s inventory.Secrets) ([]byte, error) {
 	var body bytes.Buffer
 	body.WriteString("; Rendered by Weir. Everybody else is looked up in PostgreSQL (auth_query).\n")
-	fmt.Fprintf(&body, "%q %q\n", "hc", "")
+	fmt.Fprintf(&body, "%q %q\n", "hc", s.Check)
 	for _, u := range []struct{ name, password string }{{"weir_admin", s.Admin}, {"weir_monitor", s.Monitor}} {
 		verifier, err := inventory.ScramVerifier(u.name, u.password)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 var secrets = inventory.Secrets{
 	Postgres: "postgres-secret-of-the-test", Auth: "auth-secret-of-the-test-aaaa", Admin: "admin-secret-of-the-test-aaa",
 	Monitor: "monitor-secret-of-the-test-a", Console: "console-secret-of-the-test-a", HAProxyStats: "haproxy-secret-of-the-test-a",
+	Check: "check-secret-of-the-test-aaa",
 }
 
 func hosts(t *testing.T) []Host {

@@ -41,7 +41,11 @@ func TestWeirsOwnRolesFindCancelAndEndAClientsBackend(t *testing.T) {
 		query <- err
 	}()
 	second := postgrestest.Connect(t, s.Direct(s.Pooler.Address, "app", "app-password-123456", "postgres"))
-	go func() { _, _ = second.Exec(ctx, `SELECT pg_advisory_lock(1)`) }()
+	waited := make(chan error, 1)
+	go func() {
+		_, err := second.Exec(ctx, `SELECT pg_advisory_lock(1)`)
+		waited <- err
+	}()
 	var found Backend
 	for found.State != "active" || found.Waiting == 0 { // until the query runs and the other waits, or ctx ends
 		var err error
@@ -66,6 +70,9 @@ func TestWeirsOwnRolesFindCancelAndEndAClientsBackend(t *testing.T) {
 
 	if err := sessions.Terminate(ctx, pid); err != nil {
 		t.Fatal(err)
+	}
+	if err := <-waited; err != nil {
+		t.Errorf("whom it blocked: %v", err)
 	}
 	if _, err := sessions.Find(ctx, pid); fault.CodeOf(err) != fault.NotFound {
 		t.Errorf("it is still there: %v", err)

@@ -165,7 +165,8 @@ func (d *drawing) chain(s *fleet.Snapshot, now time.Time) {
 // monitor tells as well. What another one explains is left out.
 func (d *drawing) findings(s *fleet.Snapshot, now time.Time) {
 	found := slices.DeleteFunc(incident.Findings(s, d.inv, now), func(f incident.Finding) bool {
-		return f.Kind == incident.PauseForgotten // one look does not tell for how long
+		// One look does not tell for how long; and somebody answered at the VIP in this one.
+		return f.Kind == incident.PauseForgotten || f.Kind == incident.VIPNobody && f.Unsure && s.VIP.Through.OK()
 	})
 	explained := func(cause string) bool {
 		return slices.ContainsFunc(found, func(f incident.Finding) bool { return f.Accounts(cause) })
@@ -173,7 +174,7 @@ func (d *drawing) findings(s *fleet.Snapshot, now time.Time) {
 	said := false
 	var thin []string
 	for _, f := range found {
-		if f.Unsure && f.Moment.IsZero() && !f.Planned {
+		if f.Unsure && f.Moment.IsZero() && !f.Planned && !explained(f.Cause) {
 			thin = append(thin, f.Title)
 		}
 		if f.Unsure || !f.Moment.IsZero() || explained(f.Cause) {

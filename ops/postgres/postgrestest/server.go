@@ -17,7 +17,7 @@ import (
 
 // Secrets are the passwords of every Server.
 var Secrets = inventory.Secrets{Postgres: "postgres-password-1", Auth: "auth-password-12345", Admin: "admin-password-1234",
-	Monitor: "monitor-password-12", Console: "console-password-12", HAProxyStats: "statistics-password"}
+	Monitor: "monitor-password-12", Console: "console-password-12", HAProxyStats: "statistics-password", Check: "check-password-1234"}
 
 // Server is a machine with every address of an inventory, on which PostgreSQL runs.
 type Server struct {
