@@ -331,3 +331,15 @@ func nodeLine(n fleet.Node) string {
 	}
 	return text
 }
+
+// also names what else is wrong, in the line that names the first.
+func also(s chain.Sentence) string {
+	var words []string
+	for _, o := range s.Others {
+		words = append(words, o.Word)
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return ", " + s.More() + ": " + strings.Join(words, ", ")
+}

@@ -32,6 +32,7 @@ var chains = map[string]func() *chaintest.Chain{
 	"drained":  func() *chaintest.Chain { return chaintest.Healthy().Drain("pgb2") },
 	"paused":   func() *chaintest.Chain { return chaintest.Healthy().Pause() },
 	"postgres": func() *chaintest.Chain { return chaintest.Healthy().NoPostgres() },
+	"both":     func() *chaintest.Chain { return chaintest.Healthy().Down("pgb2").Before(time.Hour).NoPostgres() },
 	"gone":     func() *chaintest.Chain { return chaintest.Healthy().NodeGone() },
 	"twice":    func() *chaintest.Chain { return chaintest.Healthy().TwoHolders() },
 	"flapping": func() *chaintest.Chain { return chaintest.Healthy().Flapping("pgb2") },
@@ -70,6 +71,7 @@ func TestTheSentence(t *testing.T) {
 		"drained":  "planned: Everything serves, with planned work: pgb2 in drain",
 		"paused":   "planned: Planned work: Pools paused",
 		"postgres": "critical: PostgreSQL down",
+		"both":     "critical: PostgreSQL down",
 		"gone":     "warning: haproxy2 unreachable",
 		"twice":    "critical: VIP held by haproxy1 and haproxy2",
 		"flapping": "warning: Everything serves now, but “pgb2 down” is flapping",
@@ -81,6 +83,19 @@ func TestTheSentence(t *testing.T) {
 		if got := string(s.State) + ": " + s.Word; got != want {
 			t.Errorf("%s: %q, not %q", name, got, want)
 		}
+	}
+}
+
+// Whoever is called at night for the one must not find out about the other in the morning.
+func TestASecondFaultIsNamedAndLinkedBesideTheFirst(t *testing.T) {
+	v := chains["both"]().View()
+	for where, html := range map[string]string{"the overview": golden.Render(t, overview.Sentence(v)), "a page that asks before an order": golden.Render(t, overview.Now(v))} {
+		if !strings.Contains(html, "and 1 more:") || !strings.Contains(html, "pgb2 down") {
+			t.Errorf("%s: %s", where, html)
+		}
+	}
+	if html := golden.Render(t, overview.Sentence(v)); !strings.Contains(html, `<a href="/incidents/`+v.Open[0].ID) || !strings.Contains(html, "1 h 0 min") {
+		t.Errorf("it leads nowhere: %s", html)
 	}
 }
 

@@ -164,3 +164,11 @@ func TestAConfirmationNamesThePoolerAndWhatWillHappen(t *testing.T) {
 		golden.Plain(t, form)
 	}
 }
+
+func TestThePageOfAPoolerSaysWhatIsWrongWithItAlsoWhereSomethingElseIsWorse(t *testing.T) {
+	v := chaintest.Healthy().Down("pgb2").Before(time.Hour).NoPostgres().View()
+	p, _ := pool.Find(v, "pgb2")
+	if html := golden.Render(t, pool.Content(pool.Model{View: v, Pooler: p})); !strings.Contains(html, "<strong>pgb2 down</strong>") || !strings.Contains(html, "Open incident: ") {
+		t.Error("it does not")
+	}
+}

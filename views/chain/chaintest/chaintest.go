@@ -202,9 +202,32 @@ func (c *Chain) NoHolder() *Chain {
 	return c.opened("vip-nobody", "", "VIP held by nobody", 6*time.Second)
 }
 
+// Blind is a console that asks, and nothing answers.
+func (c *Chain) Blind() *Chain {
+	s := c.Snapshot
+	silent(&s.VIP.Answers, "read /node of 192.168.1.100: no answer within 900ms")
+	silent(&s.VIP.Through, "query through 192.168.1.100:5432: no answer within 900ms")
+	silent(&s.Postgres.Probe, "probe postgres 192.168.1.30:5432: no answer within 900ms")
+	for i := range s.Nodes {
+		silent(&s.Nodes[i].State, "read /vrrp of "+s.Nodes[i].Name+": no answer within 900ms")
+		silent(&s.Nodes[i].Stats, "read statistics of "+s.Nodes[i].Name+": no answer within 900ms")
+	}
+	for i := range s.Poolers {
+		silent(&s.Poolers[i].View, "ask "+s.Poolers[i].Name+": no answer within 900ms")
+	}
+	return c.opened("monitor-blind", c.Inventory.Monitor.Name, "Monitor blind", 12*time.Second)
+}
+
 // Deaf is a console that has read nothing for a while.
 func (c *Chain) Deaf() *Chain {
 	c.Snapshot.At = Noon.Add(-47 * time.Second)
+	return c
+}
+
+// Before lets what was broken last have been so for longer.
+func (c *Chain) Before(ago time.Duration) *Chain {
+	i := &c.Open[len(c.Open)-1]
+	i.Since, i.OpenedAt = Noon.Add(-ago), Noon.Add(-ago)
 	return c
 }
 
