@@ -19,6 +19,7 @@ import (
 	"weir/ops/pgbouncer"
 	"weir/ops/postgres"
 	"weir/ops/postgres/postgrestest"
+	"weir/ops/runbook"
 	"weir/queries"
 )
 
@@ -250,5 +251,23 @@ func TestSamplesComeAsOneSeriesForEachSubject(t *testing.T) {
 	want := string(must(json.Marshal([]any{series("pgb1"), series("pgb2")}))(t))
 	if have := string(must(json.Marshal(a.at("samples")))(t)); have != want {
 		t.Errorf("have %s\nwant %s", have, want)
+	}
+}
+
+// pausing is a runbook by which somebody has paused something.
+type pausing struct{ graph.Runbook }
+
+func (pausing) Paused(context.Context) ([]runbook.Paused, error) {
+	return []runbook.Paused{{Pooler: "pgb1", By: "ada@example.org", Reason: "restart", At: moment, Expires: moment.Add(30 * time.Second)}}, nil
+}
+
+func TestPausesTellWhoWhyAndUntilWhen(t *testing.T) {
+	s := newServer(t, func(d *graph.Deps) { d.Runbook = pausing{d.Runbook} })
+	a := s.ask(`{ pauses { pooler database by reason at expires } }`)
+	if a.at("pauses", 0, "by") != "ada@example.org" || a.at("pauses", 0, "database") != "" || a.at("pauses", 0, "reason") != "restart" || a.at("pauses", 0, "expires") != moment.Add(30*time.Second).Format(time.RFC3339Nano) {
+		t.Errorf("%s", a.raw)
+	}
+	if a := newServer(t, nil).ask(`{ pauses { by } }`); a.code() != "unavailable" {
+		t.Errorf("while nothing can be read: %s", a.raw)
 	}
 }

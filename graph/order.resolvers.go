@@ -47,6 +47,13 @@ func or[T any](p *T) (v T) {
 	return v
 }
 
+func (r queryResolver) Pauses(ctx context.Context) ([]runbook.Paused, error) {
+	if _, err := r.viewer(ctx, runbook.Viewer); err != nil {
+		return nil, err
+	}
+	return r.Runbook.Paused(ctx)
+}
+
 func (r mutationResolver) Drain(ctx context.Context, pooler, reason string, dryRun bool) (*noun.OrderPayload, error) {
 	return r.order(ctx, runbook.Order{Verb: runbook.Drain, Host: pooler, Reason: reason}, dryRun)
 }

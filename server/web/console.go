@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"weir/graph/noun"
 	"weir/ops/fault"
+	"weir/ops/fleet"
 	"weir/ops/runbook"
 	"weir/server/session"
 	"weir/views/chain"
@@ -97,7 +99,26 @@ func zone(r *http.Request) *time.Location {
 
 // view is the chain as pages see it.
 func (a *asked) view() chain.View {
-	return chain.View{Clock: a.clock, Snapshot: a.frame.snapshot, Inventory: a.web.Deps.Inventory, Findings: a.frame.findings, Open: a.frame.open}
+	v := chain.View{Clock: a.clock, Snapshot: a.frame.snapshot, Inventory: a.web.Deps.Inventory, Findings: a.frame.findings, Open: a.frame.open}
+	if slices.ContainsFunc(v.Snapshot.Poolers, func(p fleet.Pooler) bool { return len(p.View.Value.Paused()) > 0 }) {
+		list, err := shared(a.frame, "pauses", a.pauses)
+		v.Pauses, v.PausesUnread = list, err != nil
+	}
+	return v
+}
+
+// pausesLimit is how long a page waits for who paused what: PostgreSQL may be away, and its records with it.
+const pausesLimit = 500 * time.Millisecond
+
+// pauses are those that were ordered; one order to several poolers is several records.
+func (a *asked) pauses() (out []chain.Pause, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.Context()), pausesLimit) // others wait for it as well
+	defer cancel()
+	list, err := a.web.Query.Pauses(ctx)
+	for _, p := range list {
+		out = append(out, chain.Pause{Poolers: []string{p.Pooler}, Database: p.Database, By: p.By, Reason: p.Reason, Ends: p.Expires})
+	}
+	return out, err
 }
 
 // now is how the chain is, for the head of every page.

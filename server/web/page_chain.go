@@ -143,6 +143,9 @@ func act(e noun.AuditEntry, title func(incident string) string) overview.Change 
 		}
 	}
 	c.Text = cmp.Or(did[runbook.Verb(e.Verb)], e.Verb) + " " + subject
+	if e.ActorKind == string(runbook.System) && runbook.Verb(e.Verb) == runbook.Resume {
+		c.Text = "the pause of " + subject + " ended by itself"
+	}
 	if e.Outcome != string(runbook.OK) {
 		c.State, c.Text = ui.Warning, "tried to "+e.Verb+" "+subject+": "+e.Outcome
 	}

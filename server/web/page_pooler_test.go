@@ -13,6 +13,7 @@ import (
 	"weir/ops/fault"
 	"weir/ops/fleet"
 	"weir/ops/runbook"
+	"weir/queries"
 	"weir/server/session"
 	"weir/views/chain/chaintest"
 )
@@ -20,9 +21,13 @@ import (
 // asking is an API whose poolers are asked, or do not answer.
 type asking struct {
 	Query
-	err   error
-	asked atomic.Int64
+	err       error
+	asked     atomic.Int64
+	paused    []runbook.Paused
+	pausedErr error
 }
+
+func (q *asking) Pauses(context.Context) ([]runbook.Paused, error) { return q.paused, q.pausedErr }
 
 func (q *asking) PoolerConnections(_ context.Context, pooler string, first int) (*noun.PoolerConnections, error) {
 	q.asked.Add(1)
@@ -112,5 +117,29 @@ func TestThePagesOfOnePoolerShareOneListOfItsConnections(t *testing.T) {
 	}
 	if n := q.asked.Load(); n != 1 {
 		t.Errorf("asked %d times for five frames", n)
+	}
+}
+
+func TestAPoolersPageSaysWhoPausedIt(t *testing.T) {
+	ends := time.Now().Add(80 * time.Second)
+	q := &asking{paused: []runbook.Paused{{Pooler: "pgb1", By: "bob", Expires: ends}, {Pooler: "pgb2", By: "ada@example.org", Reason: "restart", Expires: ends}}}
+	if html := q.page(t, chaintest.Healthy().Pause(), runbook.Viewer); !strings.Contains(html, "paused by ada@example.org: restart") || strings.Contains(html, "bob") {
+		t.Error("it does not, or it tells of another")
+	}
+	q = &asking{pausedErr: fault.Errorf(fault.Unavailable, "away")}
+	if html := q.page(t, chaintest.Healthy().Pause(), runbook.Viewer); strings.Contains(html, "nobody left a record") {
+		t.Error("what could not be read is said not to be there")
+	}
+}
+
+func TestAPauseThatEndsByItselfIsNoOrderInTheLastChanges(t *testing.T) {
+	for _, row := range []struct {
+		kind runbook.Kind
+		want string
+	}{{runbook.System, "the pause of pgb1 ended by itself"}, {runbook.User, "resumed pgb1"}} {
+		e := noun.AuditEntry{Audit: queries.Audit{Verb: "resume", Subject: "pgb1", Outcome: "ok", ActorKind: string(row.kind)}}
+		if got := act(e, func(string) string { return "" }).Text; got != row.want {
+			t.Errorf("%s: %q", row.kind, got)
+		}
 	}
 }

@@ -167,3 +167,44 @@ func TestEverySentenceHasAShortForm(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoPausedWhatIsToldOncePerOrder(t *testing.T) {
+	ends := chaintest.Noon.Add(80 * time.Second)
+	each := func(by string, poolers ...string) (out []chain.Pause) {
+		for _, p := range poolers {
+			out = append(out, chain.Pause{Poolers: []string{p}, By: by, Reason: "restart", Ends: ends})
+		}
+		return out
+	}
+	for _, row := range []struct {
+		sentence string
+		records  []chain.Pause
+		unread   bool
+		pooler   string
+		want     []string
+	}{
+		{"one order to all", each("ada", "pgb1", "pgb2", "pgb3"), false, "", []string{"pgb1, pgb2 and pgb3 by ada"}},
+		{"two orders", append(each("ada", "pgb1"), each("bob", "pgb2", "pgb3")...), false, "", []string{"pgb1 by ada", "pgb2 and pgb3 by bob"}},
+		{"of one pooler", append(each("ada", "pgb1"), each("bob", "pgb2", "pgb3")...), false, "pgb3", []string{"pgb3 by bob"}},
+		{"a record of a database is none of the whole", []chain.Pause{{Poolers: []string{"pgb3"}, Database: "app", By: "ada", Ends: ends}}, false, "pgb3", []string{"pgb3 by "}},
+		{"without a record nobody ordered it here", each("ada", "pgb1", "pgb2"), false, "", []string{"pgb1 and pgb2 by ada", "pgb3 by "}},
+		{"unless the records could not be read", nil, true, "", nil},
+	} {
+		c := chaintest.Healthy().Pause()
+		c.Pauses = row.records
+		v := c.View()
+		v.PausesUnread = row.unread
+		var got []string
+		for _, p := range v.Paused(row.pooler) {
+			got = append(got, p.Who()+" by "+p.By)
+		}
+		if !slices.Equal(got, row.want) {
+			t.Errorf("%s: %q", row.sentence, got)
+		}
+	}
+	c := chaintest.Healthy()
+	c.Pauses = each("ada", "pgb1")
+	if list := c.View().Paused(""); len(list) > 0 {
+		t.Errorf("a record of what is not paused any more: %v", list)
+	}
+}

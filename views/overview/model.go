@@ -91,7 +91,7 @@ func (m Model) Fragments() []layout.Fragment {
 }
 
 func (m Model) sentence() layout.Fragment {
-	return layout.Fragment{ID: "sentence", Body: sentence(m.View.Clock, m.View.Sentence())}
+	return layout.Fragment{ID: "sentence", Body: sentence(m.View, m.View.Sentence())}
 }
 
 func (m Model) told() layout.Fragment { return layout.Fragment{ID: "told", Body: told(m)} }

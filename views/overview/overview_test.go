@@ -207,3 +207,21 @@ func TestNoLineLooksAliveUpstreamOfABreak(t *testing.T) {
 		}
 	}
 }
+
+func TestAPauseSaysWhoOrderedItWhyAndWhenItEnds(t *testing.T) {
+	c := chaintest.Healthy().Pause()
+	html := golden.Render(t, overview.Sentence(c.View()))
+	for _, want := range []string{"<strong>pgb1, pgb2 and pgb3</strong>", "paused by ada@example.org: restart of PostgreSQL;", "ends by itself in ", `data-age="until">1 min 20 s</time>`, "(at 12:01:20 UTC)"} {
+		if !strings.Contains(html, want) {
+			t.Errorf("%q is missing: %s", want, html)
+		}
+	}
+	c.Pauses[0].Ends = chaintest.Noon.Add(-time.Second)
+	if html := golden.Render(t, overview.Sentence(c.View())); !strings.Contains(html, "its time was over at 11:59:59 UTC") {
+		t.Errorf("when its time is over: %s", html)
+	}
+	c.Pauses = nil
+	if html := golden.Render(t, overview.Sentence(c.View())); !strings.Contains(html, "nobody left a record of it") {
+		t.Errorf("without a record: %s", html)
+	}
+}

@@ -172,3 +172,12 @@ func TestThePageOfAPoolerSaysWhatIsWrongWithItAlsoWhereSomethingElseIsWorse(t *t
 		t.Error("it does not")
 	}
 }
+
+func TestAPauseIsToldOnThePagesOfThePoolers(t *testing.T) {
+	c := chaintest.Healthy().Pause()
+	for where, html := range map[string]string{"all": golden.Render(t, pool.List(pool.ListModel{View: c.View()})), "one": golden.Render(t, pool.Content(model(c, false)))} {
+		if !strings.Contains(html, "paused by ada@example.org: restart of PostgreSQL;") || !strings.Contains(html, "ends by itself in ") {
+			t.Errorf("%s: %s", where, html)
+		}
+	}
+}

@@ -24,6 +24,7 @@ type Chain struct {
 	Snapshot  *fleet.Snapshot
 	Inventory *inventory.Inventory
 	Open      []incident.Incident
+	Pauses    []chain.Pause
 }
 
 // Healthy is the default cluster, half an hour after the last change, with some traffic.
@@ -92,7 +93,7 @@ func pooler(p *fleet.Pooler, i int64) {
 // View is the chain as pages see it: with what the monitor would find.
 func (c *Chain) View() chain.View {
 	return chain.View{Clock: ui.Clock{Now: Noon}, Snapshot: c.Snapshot, Inventory: c.Inventory,
-		Findings: incident.Findings(c.Snapshot, c.Inventory, Noon), Open: c.Open}
+		Findings: incident.Findings(c.Snapshot, c.Inventory, Noon), Open: c.Open, Pauses: c.Pauses}
 }
 
 // Says changes what nodes say about a pooler; no nodes is all.
@@ -148,6 +149,7 @@ func (c *Chain) Pause() *Chain {
 		v.State = pgbouncer.State{Paused: true}
 		v.Pools[0].ClWaiting, v.Pools[0].MaxWait = 14, 3*time.Second
 	}
+	c.Pauses = []chain.Pause{{Poolers: []string{"pgb1", "pgb2", "pgb3"}, By: "ada@example.org", Reason: "restart of PostgreSQL", Ends: Noon.Add(80 * time.Second)}}
 	return c.opened("pool-paused", "", "Pools paused", 4*time.Second)
 }
 
