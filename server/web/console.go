@@ -140,7 +140,7 @@ func (a *asked) needs(role runbook.Role) error {
 
 func (a *asked) operates() bool { return a.needs(runbook.Operator) == nil }
 
-// away is since when PostgreSQL, as pages reach it, does not answer; false when it does.
+// away is since when PostgreSQL is out of reach, as pages reach it: through the VIP; false when it is not.
 func (a *asked) away() (since time.Time, is bool) {
 	through := a.frame.snapshot.VIP.Through
 	return through.Since, through.Asked() && !through.OK()
@@ -148,12 +148,15 @@ func (a *asked) away() (since time.Time, is bool) {
 
 // missing is why a part of a page is not there; the zero Missing when err is nil.
 func (a *asked) missing(err error) ui.Missing {
-	since, _ := a.away()
 	switch fault.CodeOf(err) {
 	case "":
 		return ui.Missing{}
 	case fault.Unavailable, fault.Timeout:
-		return ui.Missing{Away: true, Since: since}
+		m := ui.Missing{Away: true}
+		if since, away := a.away(); away { // else it was this one question that was not answered
+			m.Since, m.Why = since, a.view().InTheWay()
+		}
+		return m
 	case fault.Forbidden:
 		return ui.Missing{Role: string(runbook.Operator)}
 	case fault.Internal:

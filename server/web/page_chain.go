@@ -66,7 +66,7 @@ const (
 // history is the last ten changes: what became of incidents, and what operators did.
 func (w *Web) history(a *asked) overview.History {
 	if since, away := a.away(); away {
-		return overview.History{Unreachable: true, Since: since}
+		return overview.History{Unreachable: true, Since: since, Why: a.view().InTheWay()}
 	}
 	h, err := shared(a.frame, "history "+string(a.viewer.Role), func() (overview.History, error) { return w.changes(a) })
 	if err != nil {

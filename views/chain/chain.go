@@ -687,3 +687,29 @@ func (p Pause) Who() string {
 	}
 	return who
 }
+
+// InTheWay is what keeps a query through the VIP from PostgreSQL while that itself answers: the pools are paused.
+// "" is nothing, or that PostgreSQL does not answer.
+func (v View) InTheWay() string {
+	s := v.Snapshot
+	if !s.Postgres.Probe.OK() || v.Through().State != ui.Critical {
+		return ""
+	}
+	for _, f := range v.Certain() {
+		switch f.Kind {
+		case incident.NoHAProxy:
+			return "no HAProxy answers"
+		case incident.VIPNobody:
+			return "no node holds it"
+		case incident.NoPooler:
+			return "no pooler serves"
+		}
+	}
+	paused := slices.ContainsFunc(s.Poolers, func(p fleet.Pooler) bool {
+		return slices.ContainsFunc(p.View.Value.Paused(), func(database string) bool { return database == "*" || database == fleet.OwnDatabase })
+	})
+	if paused {
+		return "the pools are paused"
+	}
+	return "no query gets through it"
+}

@@ -208,3 +208,23 @@ func TestWhoPausedWhatIsToldOncePerOrder(t *testing.T) {
 		t.Errorf("a record of what is not paused any more: %v", list)
 	}
 }
+
+func TestPostgreSQLIsNotBlamedForWhatIsInTheWayToIt(t *testing.T) {
+	all := chaintest.Healthy().Silent().Down("pgb1").Down("pgb2").Down("pgb3")
+	for _, row := range []struct {
+		sentence string
+		chain    *chaintest.Chain
+		want     string
+	}{
+		{"nothing is", chaintest.Healthy(), ""},
+		{"PostgreSQL itself does not answer", chaintest.Healthy().NoPostgres(), ""},
+		{"the pools are paused", chaintest.Healthy().Pause(), "the pools are paused"},
+		{"every pooler is down", all, "no pooler serves"},
+		{"nobody holds the VIP", chaintest.Healthy().NoHolder(), "no node holds it"},
+		{"a query just fails", chaintest.Healthy().Silent(), "no query gets through it"},
+	} {
+		if got := row.chain.View().InTheWay(); got != row.want {
+			t.Errorf("%s: %q", row.sentence, got)
+		}
+	}
+}

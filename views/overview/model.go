@@ -63,9 +63,11 @@ type Change struct {
 // History is the last ten changes.
 type History struct {
 	Changes []Change
-	// Unreachable says that PostgreSQL, which keeps them, does not answer; Since may be zero.
+	// Unreachable says that PostgreSQL, which keeps them, cannot be asked; Since may be zero. Why is what is in
+	// the way, "" that it does not answer itself.
 	Unreachable bool
 	Since       time.Time
+	Why         string
 }
 
 // Model is everything the page shows.

@@ -1380,7 +1380,7 @@ func changes(c ui.Clock, h History) templ.Component {
 		}
 		ctx = templ.ClearChildren(ctx)
 		if h.Unreachable {
-			templ_7745c5c3_Err = ui.OutOfReach(c, "What changed", h.Since).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.OutOfReach(c, "What changed", h.Why, h.Since).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -204,6 +204,12 @@ func (c *Chain) NoHolder() *Chain {
 	return c.opened("vip-nobody", "", "VIP held by nobody", 6*time.Second)
 }
 
+// Silent is a query through the VIP that is not answered.
+func (c *Chain) Silent() *Chain {
+	silent(&c.Snapshot.VIP.Through, "query through 192.168.1.100:5432: no answer within 900ms")
+	return c
+}
+
 // Blind is a console that asks, and nothing answers.
 func (c *Chain) Blind() *Chain {
 	s := c.Snapshot
