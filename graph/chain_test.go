@@ -271,3 +271,32 @@ func TestPausesTellWhoWhyAndUntilWhen(t *testing.T) {
 		t.Errorf("while nothing can be read: %s", a.raw)
 	}
 }
+
+// looked counts how often the sessions are listed.
+type looked struct {
+	nothing
+	times *int
+}
+
+func (l looked) Backends(context.Context) ([]noun.Backend, error) {
+	*l.times++
+	return nil, nil
+}
+
+func TestASessionThatWasEndedIsNotListedFromMemory(t *testing.T) {
+	times := 0
+	s := newServer(t, func(d *graph.Deps) {
+		d.Statistics, d.Now = looked{times: &times}, func() time.Time { return moment }
+	})
+	s.ask(`{ activity { unknown } }`)
+	s.ask(`{ activity { unknown } }`)
+	if times != 1 {
+		t.Errorf("two who look at one moment: it is listed %d times", times)
+	}
+	s.as(&operator)
+	s.ask(`mutation { reload(reason: "a test") { userErrors { code } } }`)
+	s.ask(`{ activity { unknown } }`)
+	if times != 2 {
+		t.Errorf("after an order it is listed %d times", times)
+	}
+}

@@ -24,6 +24,7 @@ func (g *Graph) order(ctx context.Context, o runbook.Order, dryRun bool) (*noun.
 		return orNil(p, err)
 	}
 	out, failed := g.Runbook.Do(ctx, v.Actor, o)
+	g.activity.drop() // it may have ended a session
 	if out.ID != "" {
 		p.Outcome = &noun.Outcome{Outcome: out}
 	}

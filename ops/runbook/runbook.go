@@ -246,7 +246,7 @@ func (r *Runbook) snapshot(ctx context.Context) *fleet.Snapshot {
 	defer cancel()
 	for {
 		s, changed := r.Fleet.Now()
-		if askedSince(s, r.acted) {
+		if AskedSince(s, r.acted) {
 			return s
 		}
 		select {

@@ -294,6 +294,7 @@ type order struct {
 	content func(ui.Verdict) templ.Component // nil: the confirmation alone
 	section layout.Section
 	done    string // Drained pgb2.
+	settles bool   // what it changes is polled: the page that follows waits for a reading of after it
 }
 
 // verdict is what came of a dry run of what was entered.
@@ -349,7 +350,7 @@ func poolerOrder(a *asked) (order, error) {
 	if !ok {
 		return order{}, errNoPage
 	}
-	return order{give: give, section: layout.Poolers, done: fmt.Sprintf("Done: %s %s", verb, cmp.Or(host, "every pooler")), confirm: func(v ui.Verdict) ui.Confirm {
+	return order{give: give, section: layout.Poolers, settles: true, done: fmt.Sprintf("Done: %s %s", verb, cmp.Or(host, "every pooler")), confirm: func(v ui.Verdict) ui.Confirm {
 		if verb == pool.Reload && len(v.Effects) > 0 {
 			v.Effects = append(v.Effects, a.web.rereads(a, host)...)
 		}
@@ -371,7 +372,7 @@ func nodeOrder(a *asked) (order, error) {
 		return order{}, errNoPage
 	}
 	peer := a.web.Deps.Inventory.HAProxy.Peer(node).Name
-	return order{give: give, section: layout.HAProxy, done: fmt.Sprintf("Done: %s %s", verb, node), confirm: func(v ui.Verdict) ui.Confirm {
+	return order{give: give, section: layout.HAProxy, settles: true, done: fmt.Sprintf("Done: %s %s", verb, node), confirm: func(v ui.Verdict) ui.Confirm {
 		return haproxy.Order{Verb: verb, Node: node, Peer: peer, Verdict: v}.Confirm()
 	}}, nil
 }
@@ -425,6 +426,10 @@ func (w *Web) order(rw http.ResponseWriter, a *asked, filled func(*asked) (order
 	p, err := o.give(a.Context(), w.Mutation, false)
 	if err != nil {
 		return err
+	}
+	if o.settles && p.Outcome != nil && p.Outcome.Result() != string(runbook.RefusedResult) { // what follows shows what was done
+		w.live.settle(a.Context(), time.Now())
+		a.frame, a.clock.Now = w.live.now.Load(), time.Now()
 	}
 	if len(p.UserErrors) == 0 {
 		n := &ui.Notice{State: ui.OK, Title: o.done}
