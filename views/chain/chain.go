@@ -713,3 +713,12 @@ func (v View) InTheWay() string {
 	}
 	return "no query gets through it"
 }
+
+// Xacts is what PostgreSQL's own transactions a second are called, and over how long they are counted: beside the
+// poolers' of the last second they trail, as its sessions tell their statistics late.
+func Xacts(p fleet.Postgres) string {
+	if p.Rates.Over == 0 {
+		return "tps"
+	}
+	return "tps over " + ui.Span(min(p.Rates.Over, 10*time.Second))
+}

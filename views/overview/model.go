@@ -273,7 +273,7 @@ func longestWait(n int64, longest time.Duration) string {
 	if n == 0 || longest < time.Second {
 		return ""
 	}
-	return ", for " + ui.Span(longest)
+	return "for " + ui.Span(longest)
 }
 
 // busy is how much of a pool is in use, in the few words that a tile has room for.

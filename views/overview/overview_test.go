@@ -32,6 +32,7 @@ var chains = map[string]func() *chaintest.Chain{
 	"drained":  func() *chaintest.Chain { return chaintest.Healthy().Drain("pgb2") },
 	"paused":   func() *chaintest.Chain { return chaintest.Healthy().Pause() },
 	"postgres": func() *chaintest.Chain { return chaintest.Healthy().NoPostgres() },
+	"blocked":  func() *chaintest.Chain { return chaintest.Healthy().Blocked(3) },
 	"both":     func() *chaintest.Chain { return chaintest.Healthy().Down("pgb2").Before(time.Hour).NoPostgres() },
 	"gone":     func() *chaintest.Chain { return chaintest.Healthy().NodeGone() },
 	"twice":    func() *chaintest.Chain { return chaintest.Healthy().TwoHolders() },
@@ -71,6 +72,7 @@ func TestTheSentence(t *testing.T) {
 		"drained":  "planned: Everything serves, with planned work: pgb2 in drain",
 		"paused":   "planned: Planned work: Pools paused",
 		"postgres": "critical: PostgreSQL down",
+		"blocked":  "ok: Everything serves",
 		"both":     "critical: PostgreSQL down",
 		"gone":     "warning: haproxy2 unreachable",
 		"twice":    "critical: VIP held by haproxy1 and haproxy2",
@@ -223,5 +225,22 @@ func TestAPauseSaysWhoOrderedItWhyAndWhenItEnds(t *testing.T) {
 	c.Pauses = nil
 	if html := golden.Render(t, overview.Sentence(c.View())); !strings.Contains(html, "nobody left a record of it") {
 		t.Errorf("without a record: %s", html)
+	}
+}
+
+func TestBlockedSessionsLeadToWhoBlocksThem(t *testing.T) {
+	html := golden.Render(t, overview.Content(model(chaintest.Healthy().Blocked(3).View())))
+	if !strings.Contains(html, `<a href="/postgres#blocking-title">3 blocked</a>`) {
+		t.Error("they do not")
+	}
+	if strings.Contains(golden.Render(t, overview.Content(model(chaintest.Healthy().View()))), "blocked") {
+		t.Error("nobody is blocked, and somebody is led there")
+	}
+}
+
+// Sessions tell the statistics late: beside the poolers' numbers of the last second this one trails.
+func TestTransactionsOfPostgreSQLSayOverHowLongTheyAreCounted(t *testing.T) {
+	if html := golden.Render(t, overview.Content(model(chaintest.Healthy().Blocked(0).View()))); !strings.Contains(html, "<dt>tps over 10 s</dt><dd>1,412 </dd>") {
+		t.Error("they do not")
 	}
 }

@@ -166,6 +166,13 @@ func (c *Chain) NoPostgres() *Chain {
 	return c.opened("postgres-down", s.Postgres.Name, "PostgreSQL down", 12*time.Second)
 }
 
+// Blocked are sessions that wait for a lock.
+func (c *Chain) Blocked(n int) *Chain {
+	c.Snapshot.Postgres.Rates = fleet.PostgresRates{Xacts: 1412, Over: 10 * time.Second}
+	c.Snapshot.Postgres.Probe.Value.Blocked = n
+	return c
+}
+
 // NodeGone is the second HAProxy node cut off.
 func (c *Chain) NodeGone() *Chain {
 	n := &c.Snapshot.Nodes[1]
