@@ -3,6 +3,7 @@ package incident
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,6 +29,9 @@ func TestAReasonEndsWithTheCause(t *testing.T) {
 		{connect(syscall.ECONNREFUSED), "SHOW VERSION on pgb2: connection refused"},
 		{connect(starting{}), "SHOW VERSION on pgb2: FATAL: the database system is starting up (SQLSTATE 57P03)"},
 		{fmt.Errorf("no answer within 1s: %w", connect(errors.New("context deadline exceeded"))), "no answer within 1s: SHOW VERSION on pgb2"},
+		{connect(io.ErrUnexpectedEOF), "SHOW VERSION on pgb2: unexpected EOF"},
+		{connect(errors.Join(errors.New("192.168.1.22: no TLS"), io.EOF)), "SHOW VERSION on pgb2: EOF"},
+		{fmt.Errorf("failed to connect to `user=weir database=weir`: %w", io.EOF), "EOF"},
 		{errors.New("read statistics: a page\nof many lines"), "read statistics: a page"},
 		{errors.New(strings.Repeat("ä", 200)), strings.Repeat("ä", 160) + "…"},
 	} {

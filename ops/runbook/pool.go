@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"weir/ops/fault"
+	"weir/ops/word"
 )
 
 // pauseWait is how long a PAUSE may wait for transactions to end. All clients wait meanwhile.
@@ -137,7 +138,7 @@ func (r *Runbook) forget(ctx context.Context, d *deed) {
 		}
 	}
 	if err != nil {
-		d.say("the records of the pauses stay until they expire: " + err.Error())
+		d.say("the records of the pauses stay until they expire: " + word.Because(err))
 	}
 }
 

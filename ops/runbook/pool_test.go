@@ -2,8 +2,10 @@ package runbook
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -302,5 +304,16 @@ func TestWhoPausedWhatIsKnownWhilePostgreSQLIsAway(t *testing.T) {
 	list, err := r.Paused(t.Context())
 	if err != nil || len(list) != 3 || list[0].By != operator.Name || list[0].Reason != "a test" || list[0].Expires.IsZero() {
 		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+func TestWhyAPoolerDidNotObeyIsSaidWithoutTheDriversWords(t *testing.T) {
+	world := newChain()
+	world.poolers["pgb2"].why = fmt.Errorf("RELOAD on pgb2: %w",
+		fmt.Errorf("failed to connect to `user=weir_admin database=pgbouncer`: 192.168.1.22:6432 (192.168.1.22): dial error: %w", syscall.ECONNREFUSED))
+	world.poll()
+	out, err := world.runbook().Do(t.Context(), operator, Order{Verb: Reload, Host: "pgb2", Reason: "a test"})
+	if err == nil || !slices.Contains(out.Detail, "pgb2: reload failed: RELOAD on pgb2: connection refused") {
+		t.Errorf("%q, %v", out.Detail, err)
 	}
 }

@@ -57,10 +57,12 @@ func TestWhatTwoProcessesOfANodeSawIsOneTime(t *testing.T) {
 func TestTheOutcomeOfACheckIsSaidInWords(t *testing.T) {
 	for _, row := range []struct{ code, said, want string }{
 		{"L7OK", "(tcp-check)", "passed, 2.0 ms (L7OK)"},
-		{"L4CON", " at step 1 of tcp-check (connect)", "cannot connect (L4CON)"},
+		{"L4CON", " at step 1 of tcp-check (connect)", "no connection (L4CON)"},
 		{"L4TOUT", "", "no answer (L4TOUT)"},
-		{"L7TOUT", " at step 3 of tcp-check (expect binary '5A00000005')", "connects, then no answer (L7TOUT)"},
-		{"L7RSP", "said no at step 3 of tcp-check", "connects, then a wrong answer: said no (L7RSP)"},
+		{"L7TOUT", " at step 3 of tcp-check (expect binary '5A00000005')", "accepted, then silent (L7TOUT)"},
+		{"* L7TOUT", "", "accepted, then silent (L7TOUT)"},
+		{"* L7OK", "PgBouncer 1.24.1", "passed, 2.0 ms (L7OK)"},
+		{"L7RSP", "said no at step 3 of tcp-check", "wrong answer: said no (L7RSP)"},
 		{"NEWCODE", "what nobody foresaw", "NEWCODE: what nobody foresaw"},
 		{"", "", "not checked"},
 	} {
