@@ -176,7 +176,8 @@ type Opinion struct {
 	Serving bool      // sends it new connections
 	Check   string    // outcome of the last check: L7OK
 	Said    string    // what the pooler said to it
-	Changed time.Time // when it went UP or DOWN last; zero is not known
+	Changed time.Time // when Lasts began; zero is not known
+	Lasts   string    // what has lasted since Changed where that is not Word: UP, as HAProxy does not tell since when it drains
 	Seen    time.Time // when the node was heard; zero is never
 	Current bool      // it was heard in the last reading
 	Inner   []string  // what each process of the node says, where they differ
@@ -213,10 +214,11 @@ func opinion(n fleet.Node, pooler string) Opinion {
 	switch admin := row.Admin.String(); {
 	case admin == "maint":
 		o.Mark = Mark{ui.Planned, "MAINT"}
-	case admin == "drain" && up:
-		o.Mark = Mark{ui.Planned, "DRAIN"}
 	case admin == "drain":
-		o.Mark = Mark{ui.Planned, "DRAIN, DOWN"}
+		o.Lasts, o.Mark = o.Word, Mark{ui.Planned, "DRAIN"}
+		if !up {
+			o.Word = "DRAIN, DOWN"
+		}
 	case !up:
 		o.State = ui.Critical
 	case row.Health.Of > 0:

@@ -98,3 +98,31 @@ func TestAPoolerThatFellAgainAndAgainIsEvidenceForAnHour(t *testing.T) {
 		t.Error("six times a minute ago are news, six times two hours ago or once are not")
 	}
 }
+
+func TestAnOperatorsMaintIsNoFall(t *testing.T) {
+	for _, row := range []struct {
+		sentence    string
+		downs, fell int64 // counted DOWN, and checks that failed
+		want        string
+		news        bool
+	}{
+		{"maint three times, and no check ever failed", 3, 0, "to maint only, 3 times", false},
+		{"maint three times, and one check that failed", 3, 1, "3 times, 41 s in all", false},
+		{"checks found it dead", 3, 6, "3 times, 41 s in all", true},
+	} {
+		c := chaintest.Healthy().Says("pgb2", func(r *ops.Row) { r.CheckDowns, r.CheckFails, r.LastChange = row.downs, row.fell, time.Minute })
+		html := golden.Render(t, haproxy.Content(haproxy.Model{View: c.View()}))
+		at := strings.Index(html, row.want)
+		if at < 0 || strings.Contains(html[max(at-200, 0):at], "#s-warning") != row.news {
+			t.Errorf("%s: %v", row.sentence, at)
+		}
+	}
+}
+
+// HAProxy counts since when a server is UP, and not since when it drains.
+func TestADrainIsNotAsOldAsWhatItDrains(t *testing.T) {
+	c := chaintest.Healthy().Drain("pgb2")
+	if html := golden.Render(t, haproxy.Content(haproxy.Model{View: c.View()})); strings.Count(html, `UP since </span> <time datetime="2026-11-23T08:00:00.000Z"`) != 2 {
+		t.Error("it is")
+	}
+}

@@ -181,3 +181,9 @@ func TestAPauseIsToldOnThePagesOfThePoolers(t *testing.T) {
 		}
 	}
 }
+
+func TestADrainIsNotAsOldAsThePooler(t *testing.T) {
+	if html := golden.Render(t, pool.Content(model(chaintest.Healthy().Drain("pgb2"), false))); strings.Count(html, `UP since </span><time datetime="2026-11-23T08:00:00.000Z"`) != 2 {
+		t.Error("it is")
+	}
+}
