@@ -187,3 +187,17 @@ func TestADrainIsNotAsOldAsThePooler(t *testing.T) {
 		t.Error("it is")
 	}
 }
+
+func TestAPoolThatDrawsOnItsReserveIsNotPastItsLimit(t *testing.T) {
+	for inUse, want := range map[int64]int64{69: 70, 70: 70, 72: 73, 73: 73} {
+		u := pool.Use{InUse: inUse, Size: 70, Reserve: 3}
+		if g := u.Gauge(); g.Limit != want || g.Value != inUse {
+			t.Errorf("%d of %d", g.Value, g.Limit)
+		}
+	}
+	c := chaintest.Healthy()
+	c.Snapshot.Poolers[1].View.Value.Pools[0].SvActive = 72
+	if html := golden.Render(t, pool.List(pool.ListModel{View: c.View()})); !strings.Contains(html, "72 <span class=\"sub\"> of 73</span>") {
+		t.Error("the list has it otherwise")
+	}
+}
