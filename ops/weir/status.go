@@ -304,7 +304,7 @@ func opinion(n fleet.Node, pooler string) (text, colour string) {
 	case !n.Stats.OK():
 		text, colour = text+" (old)", dim
 	case row.State == haproxy.Down || row.State == haproxy.DownGoingUp:
-		text, colour = text+" "+row.Check, bad
+		text, colour = text+" "+strings.TrimPrefix(row.Check, "* "), bad // the mark is that the next check runs
 	case row.State != haproxy.Up:
 		colour = warning
 	}

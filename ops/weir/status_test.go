@@ -73,7 +73,7 @@ func TestStatusDrawsTheChain(t *testing.T) {
 		"everything-serves": func(*fleet.Reading) {},
 		"a-pooler-is-down-and-one-drains": func(r *fleet.Reading) {
 			if stats, ok := r.Value.(haproxy.Stats); ok {
-				stats.Rows[2].State, stats.Rows[2].Check = haproxy.Down, "L4CON"
+				stats.Rows[2].State, stats.Rows[2].Check = haproxy.Down, "* L4CON"
 				stats.Rows[3].Admin = haproxy.Drain
 			}
 			if r.Source.Name == "pgb2" {
