@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/a-h/templ"
@@ -115,10 +116,41 @@ func (a *asked) pauses() (out []chain.Pause, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.Context()), pausesLimit) // others wait for it as well
 	defer cancel()
 	list, err := a.web.Query.Pauses(ctx)
-	for _, p := range list {
+	for _, p := range a.web.ended.with(list, a.frame.at) {
 		out = append(out, chain.Pause{Poolers: []string{p.Pooler}, Database: p.Database, By: p.By, Reason: p.Reason, Ends: p.Expires})
 	}
 	return out, err
+}
+
+// endedFor is how long the record of a pause counts after it is gone: the pooler looks paused until it is read
+// again, and nobody is to be told that there is no record of it.
+const endedFor = 3 * time.Second
+
+// ended are the pauses whose records were read of late.
+type ended struct {
+	mu   sync.Mutex
+	read map[runbook.Paused]time.Time
+}
+
+func (e *ended) with(list []runbook.Paused, now time.Time) []runbook.Paused {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.read == nil {
+		e.read = map[runbook.Paused]time.Time{}
+	}
+	for _, p := range list {
+		e.read[p] = now
+	}
+	out := slices.Clone(list)
+	for p, at := range e.read {
+		switch {
+		case now.Sub(at) > endedFor:
+			delete(e.read, p)
+		case !slices.Contains(list, p):
+			out = append(out, p) // behind those that are there: they come first
+		}
+	}
+	return out
 }
 
 // now is how the chain is, for the head of every page.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -140,6 +141,28 @@ func TestAPauseThatEndsByItselfIsNoOrderInTheLastChanges(t *testing.T) {
 		e := noun.AuditEntry{Audit: queries.Audit{Verb: "resume", Subject: "pgb1", Outcome: "ok", ActorKind: string(row.kind)}}
 		if got := act(e, func(string) string { return "" }).Text; got != row.want {
 			t.Errorf("%s: %q", row.kind, got)
+		}
+	}
+}
+
+// A pooler that was resumed looks paused until it is read again.
+func TestAPauseThatHasJustEndedIsNotSaidToHaveNoRecord(t *testing.T) {
+	var e ended
+	p, q := runbook.Paused{Pooler: "pgb1", By: "ada"}, runbook.Paused{Pooler: "pgb1", By: "bob"}
+	for _, row := range []struct {
+		sentence string
+		list     []runbook.Paused
+		after    time.Duration
+		want     []runbook.Paused
+	}{
+		{"it is there", []runbook.Paused{p}, 0, []runbook.Paused{p}},
+		{"it has just ended", nil, time.Second, []runbook.Paused{p}},
+		{"there is another, which comes first", []runbook.Paused{q}, 2 * time.Second, []runbook.Paused{q, p}},
+		{"it ended a while ago", []runbook.Paused{q}, 4 * time.Second, []runbook.Paused{q}},
+		{"so have all", nil, 8 * time.Second, nil},
+	} {
+		if got := e.with(row.list, chaintest.Noon.Add(row.after)); !slices.Equal(got, row.want) {
+			t.Errorf("%s: %v", row.sentence, got)
 		}
 	}
 }
