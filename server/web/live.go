@@ -147,8 +147,9 @@ func (l *live) run(ctx context.Context) {
 // settleLimit is how long whoever gave an order waits to see it: a part that does not answer is not waited for.
 const settleLimit = 1500 * time.Millisecond
 
-// settle waits until a frame is drawn in which every part was asked after a moment, or for settleLimit. The polls
-// are not hurried: one meets what was ordered within their interval, and what is news wakes the others.
+// settle waits until a frame is drawn in which every part was asked after a moment, or for settleLimit; after the
+// zero moment each was, and that is the next frame. The polls are not hurried: one meets what was ordered within
+// their interval, and what is news wakes the others.
 func (l *live) settle(ctx context.Context, since time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()

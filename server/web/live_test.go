@@ -22,6 +22,7 @@ import (
 	"weir/server/session"
 	"weir/views/chain/chaintest"
 	"weir/views/metric"
+	"weir/views/ui"
 )
 
 func TestATrendBeginsWithWhatTheMonitorSampled(t *testing.T) {
@@ -181,5 +182,44 @@ func TestThePageAfterAnOrderIsOfAfterTheOrder(t *testing.T) {
 	}
 	if !s.Web.live.now.Load().snapshot.Poolers[1].View.Value.State.Paused {
 		t.Error("the page that follows is drawn from a reading of before")
+	}
+}
+
+func TestWhatIsOnlyWrittenDownIsInTheNextFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inv := inventory.Default()
+		hub := fleet.NewHub(fleet.First(inv))
+		l := newLive(hub, inv)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go l.run(ctx)
+		time.Sleep(1300 * time.Millisecond) // a frame has just been drawn
+		askAll(hub, time.Now(), false)
+		before, began := l.now.Load(), time.Now()
+		l.settle(ctx, time.Time{})
+		if took := time.Since(began); l.now.Load() == before || took > 2*frameLeast {
+			t.Errorf("the same frame: %v, after %s", l.now.Load() == before, took)
+		}
+	})
+}
+
+// rowOnly is an order that changes rows only.
+func rowOnly(*asked) (order, error) {
+	return order{give: func(context.Context, Mutation, bool) (*noun.OrderPayload, error) {
+		return &noun.OrderPayload{Outcome: &noun.Outcome{Outcome: runbook.Outcome{Result: runbook.OK}}}, nil
+	}, confirm: func(ui.Verdict) ui.Confirm { return ui.Confirm{Cancel: "/incidents"} }}, nil
+}
+
+func TestThePageAfterAnAcknowledgementIsNoFrameOfBefore(t *testing.T) {
+	s := newSite(t, nil)
+	hub := fleet.NewHub(fleet.First(s.Web.Deps.Inventory))
+	s.Web.live = newLive(hub, s.Web.Deps.Inventory)
+	go s.Web.live.run(t.Context())
+	a := s.Web.ask(httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/incidents/1/acknowledge", nil))
+	a.viewer = &session.Viewer{Actor: runbook.Actor{Kind: runbook.User, ID: 1, Name: "ada@example.org", Role: runbook.Operator}}
+	askAll(hub, time.Now(), false)
+	before := a.frame
+	if err := s.Web.order(httptest.NewRecorder(), a, rowOnly); err != nil || s.Web.live.now.Load() == before {
+		t.Errorf("%v, or what was read for the frame of before is shown", err)
 	}
 }

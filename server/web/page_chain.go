@@ -294,7 +294,7 @@ type order struct {
 	content func(ui.Verdict) templ.Component // nil: the confirmation alone
 	section layout.Section
 	done    string // Drained pgb2.
-	settles bool   // what it changes is polled: the page that follows waits for a reading of after it
+	settles bool   // what it changes is polled: the page that follows waits for a reading of after it, not only for a frame
 }
 
 // verdict is what came of a dry run of what was entered.
@@ -427,8 +427,12 @@ func (w *Web) order(rw http.ResponseWriter, a *asked, filled func(*asked) (order
 	if err != nil {
 		return err
 	}
-	if o.settles && p.Outcome != nil && p.Outcome.Result() != string(runbook.RefusedResult) { // what follows shows what was done
-		w.live.settle(a.Context(), time.Now())
+	if p.Outcome != nil && p.Outcome.Result() != string(runbook.RefusedResult) { // what follows shows what was done
+		var since time.Time // a frame of now: what was read for one before is not so any more
+		if o.settles {
+			since = time.Now()
+		}
+		w.live.settle(a.Context(), since)
 		a.frame, a.clock.Now = w.live.now.Load(), time.Now()
 	}
 	if len(p.UserErrors) == 0 {
