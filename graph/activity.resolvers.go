@@ -67,6 +67,13 @@ func (g *glance[T]) get(now func() time.Time, look func() (T, error)) (T, error)
 	return g.value, g.err
 }
 
+// drop has the next who asks get a new answer: what was seen is not so any more.
+func (g *glance[T]) drop() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.at = time.Time{}
+}
+
 // around is what every part said at about the same moment.
 type around struct {
 	backends []noun.Backend

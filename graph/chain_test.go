@@ -19,6 +19,7 @@ import (
 	"weir/ops/pgbouncer"
 	"weir/ops/postgres"
 	"weir/ops/postgres/postgrestest"
+	"weir/ops/runbook"
 	"weir/queries"
 )
 
@@ -250,5 +251,52 @@ func TestSamplesComeAsOneSeriesForEachSubject(t *testing.T) {
 	want := string(must(json.Marshal([]any{series("pgb1"), series("pgb2")}))(t))
 	if have := string(must(json.Marshal(a.at("samples")))(t)); have != want {
 		t.Errorf("have %s\nwant %s", have, want)
+	}
+}
+
+// pausing is a runbook by which somebody has paused something.
+type pausing struct{ graph.Runbook }
+
+func (pausing) Paused(context.Context) ([]runbook.Paused, error) {
+	return []runbook.Paused{{Pooler: "pgb1", By: "ada@example.org", Reason: "restart", At: moment, Expires: moment.Add(30 * time.Second)}}, nil
+}
+
+func TestPausesTellWhoWhyAndUntilWhen(t *testing.T) {
+	s := newServer(t, func(d *graph.Deps) { d.Runbook = pausing{d.Runbook} })
+	a := s.ask(`{ pauses { pooler database by reason at expires } }`)
+	if a.at("pauses", 0, "by") != "ada@example.org" || a.at("pauses", 0, "database") != "" || a.at("pauses", 0, "reason") != "restart" || a.at("pauses", 0, "expires") != moment.Add(30*time.Second).Format(time.RFC3339Nano) {
+		t.Errorf("%s", a.raw)
+	}
+	if a := newServer(t, nil).ask(`{ pauses { by } }`); a.code() != "unavailable" {
+		t.Errorf("while nothing can be read: %s", a.raw)
+	}
+}
+
+// looked counts how often the sessions are listed.
+type looked struct {
+	nothing
+	times *int
+}
+
+func (l looked) Backends(context.Context) ([]noun.Backend, error) {
+	*l.times++
+	return nil, nil
+}
+
+func TestASessionThatWasEndedIsNotListedFromMemory(t *testing.T) {
+	times := 0
+	s := newServer(t, func(d *graph.Deps) {
+		d.Statistics, d.Now = looked{times: &times}, func() time.Time { return moment }
+	})
+	s.ask(`{ activity { unknown } }`)
+	s.ask(`{ activity { unknown } }`)
+	if times != 1 {
+		t.Errorf("two who look at one moment: it is listed %d times", times)
+	}
+	s.as(&operator)
+	s.ask(`mutation { reload(reason: "a test") { userErrors { code } } }`)
+	s.ask(`{ activity { unknown } }`)
+	if times != 2 {
+		t.Errorf("after an order it is listed %d times", times)
 	}
 }

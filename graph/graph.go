@@ -30,6 +30,7 @@ type Fleet interface {
 type Runbook interface {
 	Do(ctx context.Context, actor runbook.Actor, o runbook.Order) (runbook.Outcome, error)
 	DryRun(ctx context.Context, actor runbook.Actor, o runbook.Order) (runbook.Preflight, error)
+	Paused(ctx context.Context) ([]runbook.Paused, error)
 }
 
 // Accounts are people, their sessions and tokens; server/session.Manager is one. Every method

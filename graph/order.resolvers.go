@@ -24,6 +24,7 @@ func (g *Graph) order(ctx context.Context, o runbook.Order, dryRun bool) (*noun.
 		return orNil(p, err)
 	}
 	out, failed := g.Runbook.Do(ctx, v.Actor, o)
+	g.activity.drop() // it may have ended a session
 	if out.ID != "" {
 		p.Outcome = &noun.Outcome{Outcome: out}
 	}
@@ -45,6 +46,13 @@ func or[T any](p *T) (v T) {
 		v = *p
 	}
 	return v
+}
+
+func (r queryResolver) Pauses(ctx context.Context) ([]runbook.Paused, error) {
+	if _, err := r.viewer(ctx, runbook.Viewer); err != nil {
+		return nil, err
+	}
+	return r.Runbook.Paused(ctx)
 }
 
 func (r mutationResolver) Drain(ctx context.Context, pooler, reason string, dryRun bool) (*noun.OrderPayload, error) {

@@ -408,6 +408,15 @@ type ComplexityRoot struct {
 		Value    func(childComplexity int) int
 	}
 
+	Pause struct {
+		At       func(childComplexity int) int
+		By       func(childComplexity int) int
+		Database func(childComplexity int) int
+		Expires  func(childComplexity int) int
+		Pooler   func(childComplexity int) int
+		Reason   func(childComplexity int) int
+	}
+
 	Point struct {
 		At    func(childComplexity int) int
 		Avg   func(childComplexity int) int
@@ -585,6 +594,7 @@ type ComplexityRoot struct {
 		Links             func(childComplexity int) int
 		Node              func(childComplexity int, id string) int
 		Notifications     func(childComplexity int, state *string, first *int, after *string, last *int, before *string) int
+		Pauses            func(childComplexity int) int
 		PoolerConnections func(childComplexity int, pooler string, first int) int
 		Samples           func(childComplexity int, metric string, subject *string, from time.Time, to time.Time, points int) int
 		Sessions          func(childComplexity int, user *string, first *int, after *string, last *int, before *string) int
@@ -2555,6 +2565,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PassageReading.Value(childComplexity), true
 
+	case "Pause.at":
+		if e.ComplexityRoot.Pause.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pause.At(childComplexity), true
+	case "Pause.by":
+		if e.ComplexityRoot.Pause.By == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pause.By(childComplexity), true
+	case "Pause.database":
+		if e.ComplexityRoot.Pause.Database == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pause.Database(childComplexity), true
+	case "Pause.expires":
+		if e.ComplexityRoot.Pause.Expires == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pause.Expires(childComplexity), true
+	case "Pause.pooler":
+		if e.ComplexityRoot.Pause.Pooler == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pause.Pooler(childComplexity), true
+	case "Pause.reason":
+		if e.ComplexityRoot.Pause.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pause.Reason(childComplexity), true
+
 	case "Point.at":
 		if e.ComplexityRoot.Point.At == nil {
 			break
@@ -3370,6 +3417,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Notifications(childComplexity, args["state"].(*string), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
+	case "Query.pauses":
+		if e.ComplexityRoot.Query.Pauses == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Pauses(childComplexity), true
 	case "Query.poolerConnections":
 		if e.ComplexityRoot.Query.PoolerConnections == nil {
 			break
@@ -5548,6 +5601,27 @@ type Preflight {
   "What it will do to clients."
   effects: [String!]!
 }
+
+extend type Query {
+  "Pauses that were ordered and are not over, as they are written down: from memory while PostgreSQL is away. What somebody paused on a pooler's own console is not among them. Needs the role viewer."
+  pauses: [Pause!]!
+}
+
+"One pause of one pooler."
+type Pause {
+  "The pooler."
+  pooler: String!
+  "The database; empty is all of them."
+  database: String!
+  "Who ordered it."
+  by: String!
+  "Why, in the words of whoever did it."
+  reason: String!
+  "When it was ordered."
+  at: DateTime!
+  "When it ends by itself."
+  expires: DateTime!
+}
 `, BuiltIn: false},
 	{Name: "../schema/sample.graphqls", Input: `extend type Query {
   "The history of one number. Needs the role viewer."
@@ -6882,6 +6956,24 @@ func (ec *executionContext) childFields_PassageReading(ctx context.Context, fiel
 		return ec.fieldContext_PassageReading_since(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PassageReading", field.Name)
+}
+
+func (ec *executionContext) childFields_Pause(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "pooler":
+		return ec.fieldContext_Pause_pooler(ctx, field)
+	case "database":
+		return ec.fieldContext_Pause_database(ctx, field)
+	case "by":
+		return ec.fieldContext_Pause_by(ctx, field)
+	case "reason":
+		return ec.fieldContext_Pause_reason(ctx, field)
+	case "at":
+		return ec.fieldContext_Pause_at(ctx, field)
+	case "expires":
+		return ec.fieldContext_Pause_expires(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Pause", field.Name)
 }
 
 func (ec *executionContext) childFields_Point(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

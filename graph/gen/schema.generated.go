@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 	"weir/graph/noun"
+	"weir/ops/runbook"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/introspection"
@@ -70,6 +71,7 @@ type QueryResolver interface {
 	Incidents(ctx context.Context, open *bool, severity *string, kind *string, subject *string, since *time.Time, until *time.Time, first *int, after *string, last *int, before *string) (*noun.IncidentConnection, error)
 	IncidentSummary(ctx context.Context, since *time.Time, until *time.Time) (*noun.IncidentSummary, error)
 	Notifications(ctx context.Context, state *string, first *int, after *string, last *int, before *string) (*noun.Connection[noun.Notification], error)
+	Pauses(ctx context.Context) ([]runbook.Paused, error)
 	Samples(ctx context.Context, metric string, subject *string, from time.Time, to time.Time, points int) ([]noun.Series, error)
 	Sessions(ctx context.Context, user *string, first *int, after *string, last *int, before *string) (*noun.Connection[noun.Session], error)
 	Silences(ctx context.Context, first *int, after *string, last *int, before *string) (*noun.Connection[noun.Silence], error)
@@ -3815,6 +3817,38 @@ func (ec *executionContext) fieldContext_Query_notifications(ctx context.Context
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_pauses(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_pauses(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().Pauses(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []runbook.Paused) graphql.Marshaler {
+			return ec.marshalNPause2ᚕweirᚋopsᚋrunbookᚐPausedᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_pauses(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Pause(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Query_samples(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -4841,6 +4875,12 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_notifications(ctx, field)
+				})
+		case "pauses":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_pauses(ctx, field)
 				})
 		case "samples":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,

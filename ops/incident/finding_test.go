@@ -310,3 +310,19 @@ func TestAPoolerThatAnOperatorTookOutIsSetReadyAndNotRestarted(t *testing.T) {
 		t.Errorf("%q", f.Action)
 	}
 }
+
+// HAProxy counts since when a server is UP, and not since when it drains.
+func TestADrainIsNotAsOldAsWhatItDrains(t *testing.T) {
+	for _, row := range []struct {
+		state haproxy.State
+		admin haproxy.Admin
+		want  string
+	}{
+		{haproxy.Up, haproxy.Drain, "DRAIN, UP for 2 h 0 min"}, {haproxy.Down, haproxy.Drain, "DRAIN, DOWN for 2 h 0 min"},
+		{haproxy.NotChecked, haproxy.Maint, "MAINT for 2 h 0 min"}, {haproxy.Up, haproxy.Ready, "UP for 2 h 0 min"},
+	} {
+		if got := status(&haproxy.Row{State: row.state, Admin: row.admin, LastChange: 2 * time.Hour}); got != row.want {
+			t.Errorf("%q, not %q", got, row.want)
+		}
+	}
+}

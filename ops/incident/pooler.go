@@ -256,8 +256,11 @@ func (e *examination) poolerEvidence(p *fleet.Pooler, sights []sight) []string {
 // status is a server in the words of HAProxy's own page.
 func status(r *haproxy.Row) string {
 	words := []string{r.State.String()}
-	if r.Admin != haproxy.Ready {
-		words = []string{strings.ToUpper(r.Admin.String())}
+	switch r.Admin {
+	case haproxy.Maint:
+		words = []string{"MAINT"}
+	case haproxy.Drain: // HAProxy does not count from the order: the time is that of UP or DOWN
+		words = append([]string{"DRAIN,"}, words...)
 	}
 	if r.Health.Of > 0 {
 		words = append(words, fmt.Sprintf("%d/%d", r.Health.Passed, r.Health.Of))

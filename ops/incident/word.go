@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -50,37 +49,8 @@ func sqlState(err error) string {
 	return ""
 }
 
-// reason is an error in one line that fits a phone. A connection that failed says in many words where
-// to and as whom, and the cause last: what was asked and the cause are enough.
-func reason(err error) string {
-	if err == nil {
-		return "no error"
-	}
-	text, _, _ := strings.Cut(err.Error(), "\n")
-	if asked, _, failed := strings.Cut(text, ": failed to connect to "); failed {
-		var errno syscall.Errno
-		var answer interface {
-			error
-			SQLState() string
-		}
-		switch {
-		case errors.As(err, &answer):
-			text = asked + ": " + answer.Error()
-		case errors.As(err, &errno):
-			text = asked + ": " + errno.Error()
-		case strings.HasPrefix(asked, "no answer"):
-			text = asked
-		}
-	}
-	if asked, timedOut := strings.CutSuffix(text, ": context deadline exceeded"); timedOut && strings.HasPrefix(asked, "no answer") {
-		text = asked
-	}
-	const longest = 160
-	if runes := []rune(text); len(runes) > longest {
-		text = string(runes[:longest]) + "…"
-	}
-	return text
-}
+// reason is an error in one line that fits a phone.
+func reason(err error) string { return word.Because(err) }
 
 // Because is an error in one line, for whoever shows it beside what it is about.
 func Because(err error) string { return reason(err) }
@@ -105,23 +75,8 @@ func (i Incident) times() string {
 	return ", " + word.Counted(i.Flaps+1, "time") + " in all"
 }
 
-// checks are HAProxy's codes for the outcome of a check, for people.
-var checks = map[string]string{
-	"L4CON": "no connection", "L4TOUT": "no answer", "L7TOUT": "accepted, then silent", "L7RSP": "wrong answer", "L7STS": "wrong answer",
-	"L4OK": "check passed", "L7OK": "check passed", "SOCKERR": "socket error", "INI": "not checked yet",
-}
-
 // checked is the outcome of a server's last check: what it means, with HAProxy's own code.
-func checked(r *haproxy.Row) string {
-	code := strings.TrimPrefix(r.Check, "* ")
-	switch meaning, known := checks[code]; {
-	case code == "L4CON" && r.LastCheck != "":
-		return strings.ToLower(r.LastCheck) + " (" + code + ")"
-	case known:
-		return meaning + " (" + code + ")"
-	}
-	return code
-}
+func checked(r *haproxy.Row) string { return haproxy.Checked(r.Check, r.LastCheck) }
 
 // whole is the time of a counter that counts seconds.
 func whole(d time.Duration) string {

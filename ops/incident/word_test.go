@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,6 +32,9 @@ func TestAReasonEndsWithTheCause(t *testing.T) {
 		{fmt.Errorf("no answer within 1s: %w", connect(errors.New("context deadline exceeded"))), "no answer within 1s: SHOW VERSION on pgb2"},
 		{fmt.Errorf("no answer within 900ms: %w", fmt.Errorf("get /vrrp of haproxy on haproxy1: accepted the connection, then silent: %w", context.DeadlineExceeded)),
 			"no answer within 900ms: get /vrrp of haproxy on haproxy1: accepted the connection, then silent"},
+		{connect(io.ErrUnexpectedEOF), "SHOW VERSION on pgb2: unexpected EOF"},
+		{connect(errors.Join(errors.New("192.168.1.22: no TLS"), io.EOF)), "SHOW VERSION on pgb2: EOF"},
+		{fmt.Errorf("failed to connect to `user=weir database=weir`: %w", io.EOF), "EOF"},
 		{errors.New("read statistics: a page\nof many lines"), "read statistics: a page"},
 		{errors.New(strings.Repeat("ä", 200)), strings.Repeat("ä", 160) + "…"},
 	} {

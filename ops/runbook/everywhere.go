@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"weir/ops/fault"
+	"weir/ops/word"
 )
 
 // plan is an order on all the hosts it concerns.
@@ -32,7 +33,7 @@ func (r *Runbook) carryOut(ctx context.Context, d *deed, p plan) error {
 			d.say(fmt.Sprintf("%s: %s done", s.host, d.Verb))
 			continue
 		}
-		d.say(fmt.Sprintf("%s: %s failed: %v", s.host, d.Verb, errs[i]))
+		d.say(fmt.Sprintf("%s: %s failed: %s", s.host, d.Verb, word.Because(errs[i])))
 	}
 	err := errors.Join(errs...)
 	if err == nil && p.verify != nil {
@@ -65,7 +66,7 @@ func (r *Runbook) undo(ctx context.Context, d *deed, steps []step) undone {
 			u.kept = append(u.kept, s.host)
 		case errs[i] != nil:
 			u.stuck = append(u.stuck, s.host)
-			d.say(fmt.Sprintf("%s: undo failed: %v", s.host, errs[i]))
+			d.say(fmt.Sprintf("%s: undo failed: %s", s.host, word.Because(errs[i])))
 		default:
 			u.back = append(u.back, s.host)
 			d.say(s.host + ": undone")

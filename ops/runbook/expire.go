@@ -55,7 +55,7 @@ func (r *Runbook) ExpirePauses(ctx context.Context, now time.Time) (Expired, err
 	}
 	ended := make([]bool, len(overdue))
 	errs := each(indexes(overdue), func(i int) (err error) {
-		ended[i], err = r.expire(ctx, overdue[i])
+		ended[i], err = r.expire(ctx, overdue[i], now)
 		return err
 	})
 	for i, p := range overdue {
@@ -86,7 +86,7 @@ func (r *Runbook) readPauses(ctx context.Context, m *memory) error {
 
 // expire ends one overdue pause and says so in the audit. When it cannot be removed from the
 // records, the next round finds nothing paused, has the pooler reload, and removes it.
-func (r *Runbook) expire(ctx context.Context, p Paused) (ended bool, err error) {
+func (r *Runbook) expire(ctx context.Context, p Paused, now time.Time) (ended bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, resumeLimit)
 	defer cancel()
 	if pooler := r.Poolers[p.Pooler]; pooler != nil { // else it has left the inventory
@@ -98,7 +98,7 @@ func (r *Runbook) expire(ctx context.Context, p Paused) (ended bool, err error) 
 		o := Order{Verb: Resume, Host: p.Pooler, Database: p.Database}
 		e := r.begin(Actor{Kind: System, Name: "monitor", Role: Operator}, o)
 		defer r.end(e.ID)
-		r.close(ctx, e, Outcome{Result: OK, Detail: []string{"overdue: " + p.String()}})
+		r.close(ctx, e, Outcome{Result: OK, Detail: []string{p.ended(now)}})
 	}
 	_ = r.Pauses.Forget(ctx, p)
 	return ended, nil

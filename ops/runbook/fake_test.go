@@ -1,6 +1,7 @@
 package runbook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -215,6 +216,7 @@ type fakePooler struct {
 	dead      bool
 	lies      bool          // says it paused
 	stuck     bool          // answers, and does not reload
+	why       error         // nor does it with this
 	gate      chan struct{} // a PAUSE waits for it: somebody is idle in a transaction
 	before    func()        // runs before the next PAUSE
 }
@@ -300,8 +302,8 @@ func (p *fakePooler) Reconnect(_ context.Context, database string) error {
 }
 
 func (p *fakePooler) Reload(context.Context) error {
-	if p.stuck {
-		return errDead
+	if p.stuck || p.why != nil {
+		return cmp.Or(p.why, errDead)
 	}
 	return p.plain("RELOAD")
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"weir/ops/fault"
+	"weir/ops/word"
 )
 
 // pauseWait is how long a PAUSE may wait for transactions to end. All clients wait meanwhile.
@@ -31,6 +32,29 @@ type Pauses interface {
 	// Forget removes one. One that was replaced, or is not there, is no error.
 	Forget(ctx context.Context, p Paused) error
 	List(ctx context.Context) ([]Paused, error)
+}
+
+// Paused lists the pauses that were ordered and are not over, with who, why and until when. Without PostgreSQL
+// it is what was read or ordered last; the error is that nothing is known.
+func (r *Runbook) Paused(ctx context.Context) ([]Paused, error) {
+	m := &r.pauses
+	m.Lock()
+	defer m.Unlock()
+	err := r.readPauses(ctx, m)
+	if err != nil && !m.read {
+		return nil, fault.Wrap(fault.Unavailable, err, "Who paused what cannot be read: PostgreSQL keeps it and does not answer.")
+	}
+	return slices.Clone(m.known), nil
+}
+
+// remember keeps what was just ordered: the next to ask may find PostgreSQL away, which is what many are paused for.
+func (m *memory) remember(ordered []Paused) {
+	m.Lock()
+	defer m.Unlock()
+	kept := slices.DeleteFunc(slices.Clone(m.known), func(k Paused) bool {
+		return slices.ContainsFunc(ordered, func(o Paused) bool { return o.Pooler == k.Pooler && o.Database == k.Database })
+	})
+	m.known, m.read = append(kept, ordered...), true
 }
 
 func pauseOf(o Order) time.Duration {
@@ -65,6 +89,7 @@ func pause(ctx context.Context, r *Runbook, d *deed) error {
 	if err := r.Pauses.Save(ctx, records); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "Nothing was paused: the end of the pause could not be saved, and a pause that nobody ends is an outage.")
 	}
+	r.pauses.remember(records)
 	if err := r.carryOut(ctx, d, p); err != nil {
 		d.expires = time.Time{}
 		return err
@@ -113,7 +138,7 @@ func (r *Runbook) forget(ctx context.Context, d *deed) {
 		}
 	}
 	if err != nil {
-		d.say("the records of the pauses stay until they expire: " + err.Error())
+		d.say("the records of the pauses stay until they expire: " + word.Because(err))
 	}
 }
 
@@ -196,6 +221,18 @@ func (r *Runbook) onPoolers(ctx context.Context, d *deed, order func(context.Con
 	}
 	return r.carryOut(ctx, d, p)
 }
+
+// ended says how a pause ended by itself: in its time, or late because the monitor or the pooler was away.
+func (p Paused) ended(now time.Time) string {
+	how := "it ended by itself when its time was over"
+	if late := now.Sub(p.Expires); late >= endedLate {
+		how = "it ended by itself, " + span(late) + " late"
+	}
+	return p.String() + ": " + how
+}
+
+// endedLate is from when on the end of a pause is late: the monitor looks every second, and a round may take some.
+const endedLate = 5 * time.Second
 
 func (p Paused) String() string {
 	return fmt.Sprintf("pause of %s%s by %s at %s", p.Pooler, inDatabase(p.Database), p.By, p.At.Format(time.DateTime))

@@ -2,8 +2,10 @@ package runbook
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -178,6 +180,11 @@ func TestOverduePausesEnd(t *testing.T) {
 		if len(world.journal.entries) != len(c.ended) {
 			t.Errorf("%s: %d audit entries", c.sentence, len(world.journal.entries))
 		}
+		for _, e := range world.journal.entries {
+			if !strings.HasSuffix(e.Detail[0], ": it ended by itself when its time was over") {
+				t.Errorf("%s: the audit says %q", c.sentence, e.Detail)
+			}
+		}
 		again, _ := r.ExpirePauses(t.Context(), now)
 		if len(again.Ended) > 0 || len(world.journal.entries) != len(c.ended) {
 			t.Errorf("%s: the second time it ended %v", c.sentence, again.Ended)
@@ -265,4 +272,48 @@ func TestAPauseNobodyRecordedIsReportedAndLeftAlone(t *testing.T) {
 			t.Errorf("ended, and still reported: %v", got.Strays)
 		}
 	})
+}
+
+func TestAPauseThatCouldNotBeEndedInTimeIsLateInTheAudit(t *testing.T) {
+	world := newChain()
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	if err := world.poolers["pgb1"].order("PAUSE", "", true); err != nil {
+		t.Fatal(err)
+	}
+	world.pauses.list = []Paused{{Pooler: "pgb1", By: "ada@example.org", At: now.Add(-time.Minute), Expires: now.Add(-30 * time.Second)}}
+	if _, err := world.runbook().ExpirePauses(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if got := world.journal.entries[0].Detail[0]; got != "pause of pgb1 by ada@example.org at 2026-05-01 11:59:00: it ended by itself, 30 s late" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestWhoPausedWhatIsKnownWhilePostgreSQLIsAway(t *testing.T) {
+	world := newChain()
+	r := world.runbook()
+	world.pauses.err = errDead
+	if _, err := r.Paused(t.Context()); fault.CodeOf(err) != fault.Unavailable {
+		t.Errorf("before anything was read: %v", err)
+	}
+	world.pauses.err = nil
+	if _, err := r.Do(t.Context(), operator, Order{Verb: Pause, Reason: "a test"}); err != nil {
+		t.Fatal(err)
+	}
+	world.pauses.err = errDead
+	list, err := r.Paused(t.Context())
+	if err != nil || len(list) != 3 || list[0].By != operator.Name || list[0].Reason != "a test" || list[0].Expires.IsZero() {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+func TestWhyAPoolerDidNotObeyIsSaidWithoutTheDriversWords(t *testing.T) {
+	world := newChain()
+	world.poolers["pgb2"].why = fmt.Errorf("RELOAD on pgb2: %w",
+		fmt.Errorf("failed to connect to `user=weir_admin database=pgbouncer`: 192.168.1.22:6432 (192.168.1.22): dial error: %w", syscall.ECONNREFUSED))
+	world.poll()
+	out, err := world.runbook().Do(t.Context(), operator, Order{Verb: Reload, Host: "pgb2", Reason: "a test"})
+	if err == nil || !slices.Contains(out.Detail, "pgb2: reload failed: RELOAD on pgb2: connection refused") {
+		t.Errorf("%q, %v", out.Detail, err)
+	}
 }

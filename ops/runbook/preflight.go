@@ -94,8 +94,8 @@ func unknown[T any](j *judge, who string, o fleet.Observation[T]) string {
 	return ""
 }
 
-// askedSince says that every HAProxy and pooler was asked after a change.
-func askedSince(s *fleet.Snapshot, acted time.Time) bool {
+// AskedSince says that every HAProxy and pooler was asked after a change.
+func AskedSince(s *fleet.Snapshot, acted time.Time) bool {
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		if !begunSince(n.State, acted) || !begunSince(n.Stats, acted) {

@@ -15,6 +15,7 @@ import (
 	"weir/ops/haproxy"
 	"weir/ops/inventory"
 	"weir/ops/pgbouncer"
+	"weir/ops/word"
 )
 
 // actLimit is how long an order may take from its first act on; undoing gets undoLimit more.
@@ -119,7 +120,7 @@ func (r *Runbook) Do(ctx context.Context, actor Actor, o Order) (Outcome, error)
 	defer r.end(e.ID)
 	flight, err := r.preflight(ctx, v, o)
 	if err != nil {
-		return r.close(ctx, e, Outcome{Result: Failed, Detail: []string{err.Error()}}), err
+		return r.close(ctx, e, Outcome{Result: Failed, Detail: []string{word.Because(err)}}), err
 	}
 	if len(flight.Reasons) > 0 {
 		return r.close(ctx, e, Outcome{Result: RefusedResult, Reasons: flight.Reasons}), flight.refusal(o)
@@ -246,7 +247,7 @@ func (r *Runbook) snapshot(ctx context.Context) *fleet.Snapshot {
 	defer cancel()
 	for {
 		s, changed := r.Fleet.Now()
-		if askedSince(s, r.acted) {
+		if AskedSince(s, r.acted) {
 			return s
 		}
 		select {

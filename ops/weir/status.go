@@ -20,6 +20,7 @@ import (
 	"weir/ops/incident"
 	"weir/ops/inventory"
 	"weir/ops/lab"
+	"weir/ops/pgbouncer"
 )
 
 // errNotServing is the exit status of status for scripts: no query through the VIP answers.
@@ -282,7 +283,7 @@ func (d *drawing) poolers(s *fleet.Snapshot, now time.Time) {
 	for _, n := range s.Nodes {
 		head += d.cell(22, dim, "as "+n.Name+" sees it")
 	}
-	d.line("%s", strings.TrimRight(head+d.paint(dim, "clients        waiting   servers    transactions/s"), " "))
+	d.line("%s", strings.TrimRight(head+d.paint(dim, "clients        waiting   pool in use  transactions/s"), " "))
 	for _, p := range s.Poolers {
 		row := "   ├─ " + d.cell(10, "1", p.Name)
 		for _, n := range s.Nodes {
@@ -304,7 +305,7 @@ func opinion(n fleet.Node, pooler string) (text, colour string) {
 	case !n.Stats.OK():
 		text, colour = text+" (old)", dim
 	case row.State == haproxy.Down || row.State == haproxy.DownGoingUp:
-		text, colour = text+" "+row.Check, bad
+		text, colour = text+" "+strings.TrimPrefix(row.Check, "* "), bad // the mark is that the next check runs
 	case row.State != haproxy.Up:
 		colour = warning
 	}
@@ -323,7 +324,7 @@ func (d *drawing) pooler(p fleet.Pooler, now time.Time) string {
 		return d.silence(v.Known(), v.Age(now), v.Err)
 	}
 	_, waiting, longest := v.Value.Clients()
-	_, servers := v.Value.Servers()
+	used, size := d.fullest(v.Value)
 	waits, waitColour := fmt.Sprint(waiting), ""
 	if waiting > 0 {
 		waits, waitColour = fmt.Sprintf("%d (%s)", waiting, brief(longest)), warning
@@ -333,11 +334,34 @@ func (d *drawing) pooler(p fleet.Pooler, now time.Time) string {
 		rate = fmt.Sprintf("%.0f", p.Rates.Xacts)
 	}
 	out := d.cell(15, "", fmt.Sprintf("%d of %d", v.Value.Lists["used_clients"], d.inv.PgBouncer.MaxClientConn)) +
-		d.cell(10, waitColour, waits) + d.cell(11, "", fmt.Sprintf("%d of %d", servers, d.inv.PgBouncer.PoolSize)) + rate
+		d.cell(10, waitColour, waits) + d.cell(13, "", fmt.Sprintf("%d of %d", used, size)) + rate
 	if paused := v.Value.Paused(); len(paused) > 0 {
 		out += "  " + d.paint(warning, "PAUSED "+strings.Join(paused, ", "))
 	}
 	return out
+}
+
+// fullest is how many server connections the pool has in use that uses most of what it may. Limits are those of a
+// pool: another database, and what looks passwords up, has its own. A pool past its size draws on its reserve.
+func (d *drawing) fullest(v fleet.PoolerView) (used, size int64) {
+	size = int64(d.inv.PgBouncer.PoolSize)
+	for _, q := range v.Pools {
+		if !q.Serves() {
+			continue
+		}
+		limit := int64(d.inv.PgBouncer.PoolSize)
+		reserve := int64(d.inv.PgBouncer.ReservePoolSize)
+		if i := slices.IndexFunc(v.Databases, func(o pgbouncer.Database) bool { return o.Name == q.Database }); i >= 0 {
+			limit, reserve = v.Databases[i].PoolSize, v.Databases[i].ReservePoolSize
+		}
+		if q.SvActive > limit {
+			limit += reserve
+		}
+		if q.SvActive*size > used*limit {
+			used, size = q.SvActive, limit
+		}
+	}
+	return used, size
 }
 
 func (d *drawing) postgres(p fleet.Postgres, now time.Time) {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,7 +73,7 @@ func TestStatusDrawsTheChain(t *testing.T) {
 		"everything-serves": func(*fleet.Reading) {},
 		"a-pooler-is-down-and-one-drains": func(r *fleet.Reading) {
 			if stats, ok := r.Value.(haproxy.Stats); ok {
-				stats.Rows[2].State, stats.Rows[2].Check = haproxy.Down, "L4CON"
+				stats.Rows[2].State, stats.Rows[2].Check = haproxy.Down, "* L4CON"
 				stats.Rows[3].Admin = haproxy.Drain
 			}
 			if r.Source.Name == "pgb2" {
@@ -185,5 +187,29 @@ func TestMistakesGetASentenceAndAnExitStatus(t *testing.T) {
 				t.Errorf("half-made state: %v", left)
 			}
 		})
+	}
+}
+
+func TestNoPoolIsSaidToUseMoreThanItMay(t *testing.T) {
+	pool := func(database string, active, idle int64) pgbouncer.Pool {
+		return pgbouncer.Pool{Database: database, User: database, SvActive: active, SvIdle: idle}
+	}
+	for _, row := range []struct {
+		sentence string
+		pools    []pgbouncer.Pool
+		want     string
+	}{
+		{"none has one yet", nil, "0 of 70"},
+		{"a full one, beside Weir's own database and what looks passwords up", []pgbouncer.Pool{pool("app", 70, 0), pool("weir", 1, 1), pool("weir_auth", 1, 1)}, "70 of 70"},
+		{"what is open and idle is not in use", []pgbouncer.Pool{pool("app", 12, 58)}, "12 of 70"},
+		{"one that draws on its reserve", []pgbouncer.Pool{pool("app", 72, 0)}, "72 of 73"},
+		{"a small one that is full is fuller than a large one", []pgbouncer.Pool{pool("app", 60, 0), pool("small", 5, 0)}, "5 of 5"},
+	} {
+		inv := inventory.Default()
+		v := fleet.PoolerView{Pools: row.pools, Databases: []pgbouncer.Database{{Name: "app", PoolSize: 70, ReservePoolSize: 3}, {Name: "small", PoolSize: 5}}}
+		used, size := newDrawing(io.Discard, inv).fullest(v)
+		if got := fmt.Sprintf("%d of %d", used, size); got != row.want {
+			t.Errorf("%s: %s, not %s", row.sentence, got, row.want)
+		}
 	}
 }

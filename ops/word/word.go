@@ -1,4 +1,4 @@
-// Package word writes numbers for people.
+// Package word writes numbers and errors for people.
 package word
 
 import "strconv"

@@ -7,13 +7,16 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/a-h/templ"
 
 	"weir/graph/noun"
 	"weir/ops/fault"
+	"weir/ops/fleet"
 	"weir/ops/runbook"
 	"weir/server/session"
 	"weir/views/chain"
@@ -97,7 +100,57 @@ func zone(r *http.Request) *time.Location {
 
 // view is the chain as pages see it.
 func (a *asked) view() chain.View {
-	return chain.View{Clock: a.clock, Snapshot: a.frame.snapshot, Inventory: a.web.Deps.Inventory, Findings: a.frame.findings, Open: a.frame.open}
+	v := chain.View{Clock: a.clock, Snapshot: a.frame.snapshot, Inventory: a.web.Deps.Inventory, Findings: a.frame.findings, Open: a.frame.open}
+	if slices.ContainsFunc(v.Snapshot.Poolers, func(p fleet.Pooler) bool { return len(p.View.Value.Paused()) > 0 }) {
+		list, err := shared(a.frame, "pauses", a.pauses)
+		v.Pauses, v.PausesUnread = list, err != nil
+	}
+	return v
+}
+
+// pausesLimit is how long a page waits for who paused what: PostgreSQL may be away, and its records with it.
+const pausesLimit = 500 * time.Millisecond
+
+// pauses are those that were ordered; one order to several poolers is several records.
+func (a *asked) pauses() (out []chain.Pause, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.Context()), pausesLimit) // others wait for it as well
+	defer cancel()
+	list, err := a.web.Query.Pauses(ctx)
+	for _, p := range a.web.ended.with(list, a.frame.at) {
+		out = append(out, chain.Pause{Poolers: []string{p.Pooler}, Database: p.Database, By: p.By, Reason: p.Reason, Ends: p.Expires})
+	}
+	return out, err
+}
+
+// endedFor is how long the record of a pause counts after it is gone: the pooler looks paused until it is read
+// again, and nobody is to be told that there is no record of it.
+const endedFor = 3 * time.Second
+
+// ended are the pauses whose records were read of late.
+type ended struct {
+	mu   sync.Mutex
+	read map[runbook.Paused]time.Time
+}
+
+func (e *ended) with(list []runbook.Paused, now time.Time) []runbook.Paused {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.read == nil {
+		e.read = map[runbook.Paused]time.Time{}
+	}
+	for _, p := range list {
+		e.read[p] = now
+	}
+	out := slices.Clone(list)
+	for p, at := range e.read {
+		switch {
+		case now.Sub(at) > endedFor:
+			delete(e.read, p)
+		case !slices.Contains(list, p):
+			out = append(out, p) // behind those that are there: they come first
+		}
+	}
+	return out
 }
 
 // now is how the chain is, for the head of every page.
@@ -119,7 +172,7 @@ func (a *asked) needs(role runbook.Role) error {
 
 func (a *asked) operates() bool { return a.needs(runbook.Operator) == nil }
 
-// away is since when PostgreSQL, as pages reach it, does not answer; false when it does.
+// away is since when PostgreSQL is out of reach, as pages reach it: through the VIP; false when it is not.
 func (a *asked) away() (since time.Time, is bool) {
 	through := a.frame.snapshot.VIP.Through
 	return through.Since, through.Asked() && !through.OK()
@@ -127,12 +180,15 @@ func (a *asked) away() (since time.Time, is bool) {
 
 // missing is why a part of a page is not there; the zero Missing when err is nil.
 func (a *asked) missing(err error) ui.Missing {
-	since, _ := a.away()
 	switch fault.CodeOf(err) {
 	case "":
 		return ui.Missing{}
 	case fault.Unavailable, fault.Timeout:
-		return ui.Missing{Away: true, Since: since}
+		m := ui.Missing{Away: true}
+		if since, away := a.away(); away { // else it was this one question that was not answered
+			m.Since, m.Why = since, a.view().InTheWay()
+		}
+		return m
 	case fault.Forbidden:
 		return ui.Missing{Role: string(runbook.Operator)}
 	case fault.Internal:

@@ -14,6 +14,7 @@ import (
 	"weir/ops/fleet"
 	"weir/ops/incident"
 	"weir/ops/inventory"
+	"weir/ops/runbook"
 	"weir/views/metric"
 	"weir/views/ui"
 )
@@ -68,6 +69,8 @@ type live struct {
 	book   incident.Book
 	trends trends
 	now    atomic.Pointer[frame]
+	wanted atomic.Uint64 // the version of the snapshot that somebody waits to see drawn
+	hurry  chan struct{} // holds a token when wanted has grown
 
 	// seen are the incidents of the book by id, the last seenMost of them: links to them stay good when they
 	// are over. The monitor's rows have ids of their own.
@@ -103,7 +106,7 @@ func (l *live) of(id string) (incident.Incident, bool) {
 }
 
 func newLive(f Fleet, inv *inventory.Inventory) *live {
-	l := &live{fleet: f, inv: inv, rules: incident.DefaultRules(func() string { return uuid.Must(uuid.NewV7()).String() })}
+	l := &live{fleet: f, inv: inv, hurry: make(chan struct{}, 1), rules: incident.DefaultRules(func() string { return uuid.Must(uuid.NewV7()).String() })}
 	s, _ := f.Now()
 	now := time.Now()
 	l.draw(s, now, incident.Findings(s, inv, now), nil)
@@ -120,7 +123,8 @@ func (l *live) run(ctx context.Context) {
 		found, changes := l.judge(s, now)
 		said = append(said, changes...)
 		l.trends.keep(s, now)
-		if wait := now.Sub(drawn); wait >= frameEvery || len(said) > 0 && wait >= frameLeast {
+		soon := len(said) > 0 || l.now.Load().snapshot.Version < l.wanted.Load()
+		if wait := now.Sub(drawn); wait >= frameEvery || soon && wait >= frameLeast {
 			l.draw(s, now, found, said)
 			drawn, said = now, nil
 		}
@@ -132,10 +136,47 @@ func (l *live) run(ctx context.Context) {
 		timer.Reset(frameEvery)
 		select {
 		case <-changed:
+		case <-l.hurry:
 		case <-timer.C:
 		case <-ctx.Done():
 		}
 		timer.Stop()
+	}
+}
+
+// settleLimit is how long whoever gave an order waits to see it: a part that does not answer is not waited for.
+const settleLimit = 1500 * time.Millisecond
+
+// settle waits until a frame is drawn in which every part was asked after a moment, or for settleLimit; after the
+// zero moment each was, and that is the next frame. The polls are not hurried: one meets what was ordered within
+// their interval, and what is news wakes the others.
+func (l *live) settle(ctx context.Context, since time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, settleLimit)
+	defer cancel()
+	s, changed := l.fleet.Now()
+	for !runbook.AskedSince(s, since) {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+		s, changed = l.fleet.Now()
+	}
+	for {
+		if is := l.wanted.Load(); is >= s.Version || l.wanted.CompareAndSwap(is, s.Version) {
+			break
+		}
+	}
+	select {
+	case l.hurry <- struct{}{}:
+	default: // it hurries already
+	}
+	for f := l.now.Load(); f.snapshot.Version < s.Version; f = l.now.Load() {
+		select {
+		case <-f.next:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

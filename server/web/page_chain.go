@@ -66,7 +66,7 @@ const (
 // history is the last ten changes: what became of incidents, and what operators did.
 func (w *Web) history(a *asked) overview.History {
 	if since, away := a.away(); away {
-		return overview.History{Unreachable: true, Since: since}
+		return overview.History{Unreachable: true, Since: since, Why: a.view().InTheWay()}
 	}
 	h, err := shared(a.frame, "history "+string(a.viewer.Role), func() (overview.History, error) { return w.changes(a) })
 	if err != nil {
@@ -143,6 +143,9 @@ func act(e noun.AuditEntry, title func(incident string) string) overview.Change 
 		}
 	}
 	c.Text = cmp.Or(did[runbook.Verb(e.Verb)], e.Verb) + " " + subject
+	if e.ActorKind == string(runbook.System) && runbook.Verb(e.Verb) == runbook.Resume {
+		c.Text = "the pause of " + subject + " ended by itself"
+	}
 	if e.Outcome != string(runbook.OK) {
 		c.State, c.Text = ui.Warning, "tried to "+e.Verb+" "+subject+": "+e.Outcome
 	}
@@ -291,6 +294,7 @@ type order struct {
 	content func(ui.Verdict) templ.Component // nil: the confirmation alone
 	section layout.Section
 	done    string // Drained pgb2.
+	settles bool   // what it changes is polled: the page that follows waits for a reading of after it, not only for a frame
 }
 
 // verdict is what came of a dry run of what was entered.
@@ -346,7 +350,7 @@ func poolerOrder(a *asked) (order, error) {
 	if !ok {
 		return order{}, errNoPage
 	}
-	return order{give: give, section: layout.Poolers, done: fmt.Sprintf("Done: %s %s", verb, cmp.Or(host, "every pooler")), confirm: func(v ui.Verdict) ui.Confirm {
+	return order{give: give, section: layout.Poolers, settles: true, done: fmt.Sprintf("Done: %s %s", verb, cmp.Or(host, "every pooler")), confirm: func(v ui.Verdict) ui.Confirm {
 		if verb == pool.Reload && len(v.Effects) > 0 {
 			v.Effects = append(v.Effects, a.web.rereads(a, host)...)
 		}
@@ -368,7 +372,7 @@ func nodeOrder(a *asked) (order, error) {
 		return order{}, errNoPage
 	}
 	peer := a.web.Deps.Inventory.HAProxy.Peer(node).Name
-	return order{give: give, section: layout.HAProxy, done: fmt.Sprintf("Done: %s %s", verb, node), confirm: func(v ui.Verdict) ui.Confirm {
+	return order{give: give, section: layout.HAProxy, settles: true, done: fmt.Sprintf("Done: %s %s", verb, node), confirm: func(v ui.Verdict) ui.Confirm {
 		return haproxy.Order{Verb: verb, Node: node, Peer: peer, Verdict: v}.Confirm()
 	}}, nil
 }
@@ -422,6 +426,14 @@ func (w *Web) order(rw http.ResponseWriter, a *asked, filled func(*asked) (order
 	p, err := o.give(a.Context(), w.Mutation, false)
 	if err != nil {
 		return err
+	}
+	if p.Outcome != nil && p.Outcome.Result() != string(runbook.RefusedResult) { // what follows shows what was done
+		var since time.Time // a frame of now: what was read for one before is not so any more
+		if o.settles {
+			since = time.Now()
+		}
+		w.live.settle(a.Context(), since)
+		a.frame, a.clock.Now = w.live.now.Load(), time.Now()
 	}
 	if len(p.UserErrors) == 0 {
 		n := &ui.Notice{State: ui.OK, Title: o.done}

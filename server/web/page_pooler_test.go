@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"weir/ops/fault"
 	"weir/ops/fleet"
 	"weir/ops/runbook"
+	"weir/queries"
 	"weir/server/session"
 	"weir/views/chain/chaintest"
 )
@@ -20,9 +22,13 @@ import (
 // asking is an API whose poolers are asked, or do not answer.
 type asking struct {
 	Query
-	err   error
-	asked atomic.Int64
+	err       error
+	asked     atomic.Int64
+	paused    []runbook.Paused
+	pausedErr error
 }
+
+func (q *asking) Pauses(context.Context) ([]runbook.Paused, error) { return q.paused, q.pausedErr }
 
 func (q *asking) PoolerConnections(_ context.Context, pooler string, first int) (*noun.PoolerConnections, error) {
 	q.asked.Add(1)
@@ -112,5 +118,51 @@ func TestThePagesOfOnePoolerShareOneListOfItsConnections(t *testing.T) {
 	}
 	if n := q.asked.Load(); n != 1 {
 		t.Errorf("asked %d times for five frames", n)
+	}
+}
+
+func TestAPoolersPageSaysWhoPausedIt(t *testing.T) {
+	ends := time.Now().Add(80 * time.Second)
+	q := &asking{paused: []runbook.Paused{{Pooler: "pgb1", By: "bob", Expires: ends}, {Pooler: "pgb2", By: "ada@example.org", Reason: "restart", Expires: ends}}}
+	if html := q.page(t, chaintest.Healthy().Pause(), runbook.Viewer); !strings.Contains(html, "paused by ada@example.org: restart") || strings.Contains(html, "bob") {
+		t.Error("it does not, or it tells of another")
+	}
+	q = &asking{pausedErr: fault.Errorf(fault.Unavailable, "away")}
+	if html := q.page(t, chaintest.Healthy().Pause(), runbook.Viewer); strings.Contains(html, "nobody left a record") {
+		t.Error("what could not be read is said not to be there")
+	}
+}
+
+func TestAPauseThatEndsByItselfIsNoOrderInTheLastChanges(t *testing.T) {
+	for _, row := range []struct {
+		kind runbook.Kind
+		want string
+	}{{runbook.System, "the pause of pgb1 ended by itself"}, {runbook.User, "resumed pgb1"}} {
+		e := noun.AuditEntry{Audit: queries.Audit{Verb: "resume", Subject: "pgb1", Outcome: "ok", ActorKind: string(row.kind)}}
+		if got := act(e, func(string) string { return "" }).Text; got != row.want {
+			t.Errorf("%s: %q", row.kind, got)
+		}
+	}
+}
+
+// A pooler that was resumed looks paused until it is read again.
+func TestAPauseThatHasJustEndedIsNotSaidToHaveNoRecord(t *testing.T) {
+	var e ended
+	p, q := runbook.Paused{Pooler: "pgb1", By: "ada"}, runbook.Paused{Pooler: "pgb1", By: "bob"}
+	for _, row := range []struct {
+		sentence string
+		list     []runbook.Paused
+		after    time.Duration
+		want     []runbook.Paused
+	}{
+		{"it is there", []runbook.Paused{p}, 0, []runbook.Paused{p}},
+		{"it has just ended", nil, time.Second, []runbook.Paused{p}},
+		{"there is another, which comes first", []runbook.Paused{q}, 2 * time.Second, []runbook.Paused{q, p}},
+		{"it ended a while ago", []runbook.Paused{q}, 4 * time.Second, []runbook.Paused{q}},
+		{"so have all", nil, 8 * time.Second, nil},
+	} {
+		if got := e.with(row.list, chaintest.Noon.Add(row.after)); !slices.Equal(got, row.want) {
+			t.Errorf("%s: %v", row.sentence, got)
+		}
 	}
 }

@@ -3,14 +3,20 @@ package web
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"weir/graph/noun"
+	"weir/ops/fault"
+	"weir/ops/fleet"
 	"weir/queries"
+	"weir/views/chain/chaintest"
 	"weir/views/metric"
+	"weir/views/ui"
 )
 
 // reads counts what a past reads; it answers when let, with err.
@@ -115,5 +121,29 @@ func TestEveryMoveOfTheVIPIsMarkedAlsoOneThereAndBack(t *testing.T) {
 	}, until(noonToday))
 	if len(got) != 2 || got[0].Text != "VIP moved from haproxy1 to haproxy2" || !got[1].At.Equal(noonToday.Add(-30*time.Second)) || got[0].Kind != metric.Move {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestAPageBlamesPostgreSQLOnlyWhereThatDoesNotAnswer(t *testing.T) {
+	for _, row := range []struct {
+		sentence string
+		chain    *chaintest.Chain
+		want     ui.Missing
+	}{
+		{"PostgreSQL is down", chaintest.Healthy().NoPostgres(), ui.Missing{Away: true, Since: chaintest.Noon.Add(-13 * time.Second)}},
+		{"the pools are paused", chaintest.Healthy().Pause(), ui.Missing{Away: true, Since: chaintest.Noon.Add(-13 * time.Second), Why: "the pools are paused"}},
+		{"it was this one question", chaintest.Healthy(), ui.Missing{Away: true}},
+	} {
+		w := newSite(t, nil).Web
+		w.Query, w.live = &asking{}, newLive(fleet.NewHub(row.chain.Snapshot), row.chain.Inventory)
+		a := w.ask(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+		if got := a.missing(fault.Errorf(fault.Unavailable, "away")); got != row.want {
+			t.Errorf("%s: %+v", row.sentence, got)
+		}
+		if since, away := a.away(); away {
+			if h := w.history(a); h.Why != row.want.Why || !h.Since.Equal(since) {
+				t.Errorf("%s: what changed: %+v", row.sentence, h)
+			}
+		}
 	}
 }

@@ -60,6 +60,7 @@ type Web struct {
 		activity postgres.Activity
 	}
 	connections connections
+	ended       ended
 	streamed    *http.ServeMux // the pages that have a stream
 }
 

@@ -11,7 +11,7 @@ type SignIn struct {
 	Email  string // as entered
 	Next   string // local path to go to afterwards
 	Faults ui.Faults
-	// Away says that PostgreSQL, which has the accounts, does not answer: nobody can sign in now.
+	// Away says that PostgreSQL, which has the accounts, is out of reach: nobody can sign in now.
 	Away bool
 }
 

@@ -49,7 +49,7 @@ func SignInForm(s SignIn) templ.Component {
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "<p>PostgreSQL keeps the accounts and does not answer. Whoever is signed in stays signed in. On a host, <code>weir status</code> shows the chain.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "<p>PostgreSQL keeps the accounts, and this console does not reach it. Whoever is signed in stays signed in. On a host, <code>weir status</code> shows the chain.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

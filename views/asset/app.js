@@ -24,7 +24,8 @@
   };
   const tick = () => {
     for (const t of document.querySelectorAll("time[data-age]")) {
-      const text = span(now() - Date.parse(t.dateTime)) + (t.dataset.age === "ago" ? " ago" : "");
+      const past = now() - Date.parse(t.dateTime);
+      const text = span(t.dataset.age === "until" ? -past : past) + (t.dataset.age === "ago" ? " ago" : "");
       if (t.textContent !== text) t.textContent = text;
     }
   };

@@ -26,6 +26,9 @@ type View struct {
 	// itself, which needs no database. They say since when; and a finding that counts only after a
 	// while (its After) is certain when it has one.
 	Open []incident.Incident
+	// Pauses are those that were ordered, as far as they could be read; PausesUnread says that they could not.
+	Pauses       []Pause
+	PausesUnread bool
 }
 
 // Mark is a state with its word.
@@ -75,17 +78,26 @@ func rank(f incident.Finding) int {
 
 // symptom reports whether another certain finding explains this one.
 func (v View) symptom(f incident.Finding) bool {
-	for _, root := range v.Findings {
-		if !v.certain(root) || root.Cause == f.Cause {
-			continue
-		}
-		for _, s := range root.Explains {
-			if s == f.Cause || strings.HasSuffix(s, "/") && strings.HasPrefix(f.Cause, s) {
-				return true
-			}
-		}
+	return slices.ContainsFunc(v.Findings, func(root incident.Finding) bool {
+		return v.certain(root) && root.Accounts(f.Cause) && !v.older(f, root)
+	})
+}
+
+// sameFault is how far apart the signs of one fault are seen: a symptom may be believed sooner than its root.
+const sameFault = 10 * time.Second
+
+// older reports whether a fault was there before another that would explain it: it will still be there after
+// that one. What is planned is no fault, and what is found of one part grows: not readable, then down.
+func (v View) older(f, root incident.Finding) bool {
+	began := v.open(f).OpenedAt
+	if f.Planned || f.Subject == root.Subject || began.IsZero() {
+		return false
 	}
-	return false
+	then := v.Clock.Now
+	if i := v.open(root); i.ID != "" {
+		then = i.OpenedAt
+	}
+	return then.Sub(began) > sameFault
 }
 
 // StateOf is how a finding looks.
@@ -101,25 +113,21 @@ func StateOf(f incident.Finding) ui.State {
 	return ui.OK
 }
 
-// Since is since when a finding has been there; zero when it is not known.
-func (v View) Since(f incident.Finding) time.Time {
+// open is a finding's open incident; the zero one is none.
+func (v View) open(f incident.Finding) incident.Incident {
 	for _, i := range v.Open {
 		if i.Cause == f.Cause {
-			return i.Since
+			return i
 		}
 	}
-	return time.Time{}
+	return incident.Incident{}
 }
 
+// Since is since when a finding has been there; zero when it is not known.
+func (v View) Since(f incident.Finding) time.Time { return v.open(f).Since }
+
 // Incident is the id of a finding's open incident; "" is none.
-func (v View) Incident(f incident.Finding) string {
-	for _, i := range v.Open {
-		if i.Cause == f.Cause {
-			return i.ID
-		}
-	}
-	return ""
-}
+func (v View) Incident(f incident.Finding) string { return v.open(f).ID }
 
 // raised is a mark at least as loud as the findings about its subject. The word stays the part's own,
 // unless it says that all is well, or that nothing is known.
@@ -160,7 +168,8 @@ type Opinion struct {
 	Serving bool      // sends it new connections
 	Check   string    // outcome of the last check: L7OK
 	Said    string    // what the pooler said to it
-	Changed time.Time // when it went UP or DOWN last; zero is not known
+	Changed time.Time // when Lasts began; zero is not known
+	Lasts   string    // what has lasted since Changed where that is not Word: UP, as HAProxy does not tell since when it drains
 	Seen    time.Time // when the node was heard; zero is never
 	Current bool      // it was heard in the last reading
 	Inner   []string  // what each process of the node says, where they differ
@@ -197,10 +206,11 @@ func opinion(n fleet.Node, pooler string) Opinion {
 	switch admin := row.Admin.String(); {
 	case admin == "maint":
 		o.Mark = Mark{ui.Planned, "MAINT"}
-	case admin == "drain" && up:
-		o.Mark = Mark{ui.Planned, "DRAIN"}
 	case admin == "drain":
-		o.Mark = Mark{ui.Planned, "DRAIN, DOWN"}
+		o.Lasts, o.Mark = o.Word, Mark{ui.Planned, "DRAIN"}
+		if !up {
+			o.Word = "DRAIN, DOWN"
+		}
 	case !up:
 		o.State = ui.Critical
 	case row.Health.Of > 0:
@@ -447,8 +457,16 @@ func (v View) page(name string) string {
 // Other is a finding beside the one that the sentence is about.
 type Other struct {
 	Mark
-	Since    time.Time
-	Incident string
+	Since time.Time
+	Href  string // of its incident, or of the part that it is about; "" is neither
+}
+
+// More says that the sentence does not tell all: and 2 more. "" is that it does.
+func (s Sentence) More() string {
+	if len(s.Others) == 0 {
+		return ""
+	}
+	return "and " + ui.Count(len(s.Others)) + " more"
 }
 
 // Sentence says how the chain is.
@@ -466,8 +484,42 @@ func (v View) Sentence() Sentence {
 		return v.well(certain)
 	}
 	first := certain[0]
-	return Sentence{Mark: Mark{StateOf(first), first.Title}, Brief: first.Title, Page: v.page(first.Subject), Part: first.Subject, Since: v.Since(first), Impact: first.Impact, Action: first.Action,
-		Incident: v.Incident(first), Others: v.others(certain[1:])}
+	s := Sentence{Mark: Mark{StateOf(first), first.Title}, Brief: first.Title, Page: v.page(first.Subject), Part: first.Subject, Since: v.Since(first), Impact: first.Impact, Action: first.Action,
+		Incident: v.Incident(first), Others: append(v.others(certain[1:]), v.unseen(first)...)}
+	if faults := slices.DeleteFunc(slices.Clone(s.Others), func(o Other) bool { return o.State == ui.Planned }); len(faults) > 0 {
+		s.Brief += ", " + ui.Count(len(faults)) + " more"
+	}
+	return s
+}
+
+// unseen are faults that are open beside the first, though nothing is found of them now: they flap, have just
+// ended, or cannot be looked at while nothing answers.
+func (v View) unseen(first incident.Finding) []Other {
+	var out []Other
+	for _, i := range v.Unsettled() {
+		out = append(out, v.unsettledOther(i))
+	}
+	for _, i := range v.Open {
+		if first.Kind == incident.MonitorBlind && i.Cause != first.Cause && !i.Planned && i.State == incident.Firing {
+			out = append(out, Other{Mark{ui.Stale, "“" + i.Title + "” was open before"}, i.Since, v.href(i.ID, i.Subject)})
+		}
+	}
+	return out
+}
+
+func (v View) unsettledOther(i incident.Incident) Other {
+	if flaps(i) > 0 {
+		return Other{Mark{ui.Warning, "“" + i.Title + "” is flapping"}, i.OpenedAt, v.href(i.ID, i.Subject)}
+	}
+	return Other{Mark{ui.Warning, "“" + i.Title + "” has just ended"}, time.Time{}, v.href(i.ID, i.Subject)}
+}
+
+// href leads to an incident, or to the part that it is about where it has none yet.
+func (v View) href(incident, subject string) string {
+	if incident != "" {
+		return "/incidents/" + incident
+	}
+	return v.page(subject)
 }
 
 // well is the sentence when at most planned work is found. A query that does not get through says
@@ -500,7 +552,7 @@ func (v View) unsettled(list []incident.Incident) Sentence {
 		list = list[1:]
 	}
 	for _, i := range list {
-		s.Others = append(s.Others, Other{Mark{ui.Warning, "“" + i.Title + "” has just ended"}, time.Time{}, i.ID})
+		s.Others = append(s.Others, v.unsettledOther(i))
 	}
 	return s
 }
@@ -516,7 +568,7 @@ func flaps(i incident.Incident) int {
 func (v View) planned(list []incident.Finding) Sentence {
 	f := list[0]
 	s := Sentence{Mark: Mark{ui.Planned, "Everything serves, with planned work: " + f.Title}, Brief: f.Title, Since: v.Since(f), Impact: f.Impact, Action: f.Action,
-		Incident: v.Incident(f), Others: v.others(list[1:])}
+		Incident: v.Incident(f), Others: append(v.others(list[1:]), v.unseen(f)...)}
 	if halting(f) > 0 {
 		s.Word = "Planned work: " + f.Title
 	}
@@ -534,7 +586,7 @@ func halting(f incident.Finding) int {
 func (v View) others(findings []incident.Finding) []Other {
 	var out []Other
 	for _, f := range findings {
-		out = append(out, Other{Mark{StateOf(f), f.Title}, v.Since(f), v.Incident(f)})
+		out = append(out, Other{Mark{StateOf(f), f.Title}, v.Since(f), v.href(v.Incident(f), f.Subject)})
 	}
 	return out
 }
@@ -580,4 +632,39 @@ func past(d, limit time.Duration) ui.State {
 		return ui.Warning
 	}
 	return ui.OK
+}
+
+// InTheWay is what keeps a query through the VIP from PostgreSQL while that itself answers: the pools are paused.
+// "" is nothing, or that PostgreSQL does not answer.
+func (v View) InTheWay() string {
+	s := v.Snapshot
+	if !s.Postgres.Probe.OK() || v.Through().State != ui.Critical {
+		return ""
+	}
+	for _, f := range v.Certain() {
+		switch f.Kind {
+		case incident.NoHAProxy:
+			return "no HAProxy answers"
+		case incident.VIPNobody:
+			return "no node holds it"
+		case incident.NoPooler:
+			return "no pooler serves"
+		}
+	}
+	paused := slices.ContainsFunc(s.Poolers, func(p fleet.Pooler) bool {
+		return slices.ContainsFunc(p.View.Value.Paused(), func(database string) bool { return database == "*" || database == fleet.OwnDatabase })
+	})
+	if paused {
+		return "the pools are paused"
+	}
+	return "no query gets through it"
+}
+
+// Xacts is what PostgreSQL's own transactions a second are called, and over how long they are counted: beside the
+// poolers' of the last second they trail, as its sessions tell their statistics late.
+func Xacts(p fleet.Postgres) string {
+	if p.Rates.Over == 0 {
+		return "tps"
+	}
+	return "tps over " + ui.Span(min(p.Rates.Over, 10*time.Second))
 }

@@ -57,10 +57,12 @@ func TestWhatTwoProcessesOfANodeSawIsOneTime(t *testing.T) {
 func TestTheOutcomeOfACheckIsSaidInWords(t *testing.T) {
 	for _, row := range []struct{ code, said, want string }{
 		{"L7OK", "(tcp-check)", "passed, 2.0 ms (L7OK)"},
-		{"L4CON", " at step 1 of tcp-check (connect)", "cannot connect (L4CON)"},
+		{"L4CON", " at step 1 of tcp-check (connect)", "no connection (L4CON)"},
 		{"L4TOUT", "", "no answer (L4TOUT)"},
-		{"L7TOUT", " at step 3 of tcp-check (expect binary '5A00000005')", "connects, then no answer (L7TOUT)"},
-		{"L7RSP", "said no at step 3 of tcp-check", "connects, then a wrong answer: said no (L7RSP)"},
+		{"L7TOUT", " at step 3 of tcp-check (expect binary '5A00000005')", "accepted, then silent (L7TOUT)"},
+		{"* L7TOUT", "", "accepted, then silent (L7TOUT)"},
+		{"* L7OK", "PgBouncer 1.24.1", "passed, 2.0 ms (L7OK)"},
+		{"L7RSP", "said no at step 3 of tcp-check", "wrong answer: said no (L7RSP)"},
 		{"NEWCODE", "what nobody foresaw", "NEWCODE: what nobody foresaw"},
 		{"", "", "not checked"},
 	} {
@@ -94,5 +96,33 @@ func TestAPoolerThatFellAgainAndAgainIsEvidenceForAnHour(t *testing.T) {
 	}
 	if !warns(6, time.Minute, ops.Up) || warns(6, 2*time.Hour, ops.Up) || warns(1, time.Minute, ops.Up) {
 		t.Error("six times a minute ago are news, six times two hours ago or once are not")
+	}
+}
+
+func TestAnOperatorsMaintIsNoFall(t *testing.T) {
+	for _, row := range []struct {
+		sentence    string
+		downs, fell int64 // counted DOWN, and checks that failed
+		want        string
+		news        bool
+	}{
+		{"maint three times, and no check ever failed", 3, 0, "to maint only, 3 times", false},
+		{"maint three times, and one check that failed", 3, 1, "3 times, 41 s in all", false},
+		{"checks found it dead", 3, 6, "3 times, 41 s in all", true},
+	} {
+		c := chaintest.Healthy().Says("pgb2", func(r *ops.Row) { r.CheckDowns, r.CheckFails, r.LastChange = row.downs, row.fell, time.Minute })
+		html := golden.Render(t, haproxy.Content(haproxy.Model{View: c.View()}))
+		at := strings.Index(html, row.want)
+		if at < 0 || strings.Contains(html[max(at-200, 0):at], "#s-warning") != row.news {
+			t.Errorf("%s: %v", row.sentence, at)
+		}
+	}
+}
+
+// HAProxy counts since when a server is UP, and not since when it drains.
+func TestADrainIsNotAsOldAsWhatItDrains(t *testing.T) {
+	c := chaintest.Healthy().Drain("pgb2")
+	if html := golden.Render(t, haproxy.Content(haproxy.Model{View: c.View()})); strings.Count(html, `UP since </span> <time datetime="2026-11-23T08:00:00.000Z"`) != 2 {
+		t.Error("it is")
 	}
 }

@@ -53,7 +53,7 @@ func names(nodes []fleet.Node) []string {
 type cell struct {
 	text  string
 	state ui.State  // "" is plain text
-	at    time.Time // a moment in place of the text
+	at    time.Time // a moment in place of the text; with one, what began then
 }
 
 // line is one fact of every node. It differs when the nodes ought to say the same and do not.
@@ -215,7 +215,7 @@ func serverLines(v chain.View, pooler string) []line {
 			r, _ := n.Server(pooler)
 			return cell{text: Check(o.Check, o.Said, r.CheckDuration), state: checkState(o.Check)}
 		}))),
-		fact("Since", false, nodes, of(func(_ fleet.Node, o chain.Opinion) cell { return cell{at: o.Changed} })),
+		fact("Since", false, nodes, of(func(_ fleet.Node, o chain.Opinion) cell { return cell{text: o.Lasts, at: o.Changed} })),
 		fact("Went DOWN, or to maint", false, nodes, of(func(n fleet.Node, _ chain.Opinion) cell { return fell(n, pooler) })),
 		fact("Connections", false, nodes, number(func(n fleet.Node) string { r, _ := n.Server(pooler); return ui.Count(r.Sessions) })),
 		fact("Connects that failed", false, nodes, number(func(n fleet.Node) string { r, _ := n.Server(pooler); return ui.Count(r.ErrConn) })),
@@ -236,15 +236,19 @@ func alikeBy(l line) line {
 // lately is how long ago a fall still is news.
 const lately = time.Hour
 
-// fell is how often a pooler fell since HAProxy started: evidence, when it was more than once and not long ago.
+// fell is how often a pooler went DOWN since HAProxy started, which counts an operator's maint as well. Every fall
+// ends with a check that failed: where none has it was maint each time, and what is more than those is no evidence.
 func fell(n fleet.Node, pooler string) cell {
 	r, _ := n.Server(pooler)
-	times := downs(r.CheckDowns, r.Downs)
-	if times == 0 {
+	times, fails := most(r.CheckDowns, r.Downs), most(r.CheckFails, r.Fails)
+	switch {
+	case times == 0:
 		return cell{text: "never"}
+	case fails == 0:
+		return cell{text: "to maint only, " + ui.Counted(times, "time")}
 	}
 	c := cell{text: ui.Counted(times, "time") + ", " + ui.Span(r.Downtime) + " in all"}
-	if times > 1 && r.LastChange < lately && r.State.Serving() && r.Admin.String() == "ready" {
+	if min(times, fails) > 1 && r.LastChange < lately && r.State.Serving() && r.Admin.String() == "ready" {
 		c.state = ui.Warning
 	}
 	return c
@@ -296,8 +300,8 @@ func (o Order) Confirm() ui.Confirm {
 	return c
 }
 
-// downs is how often a pooler went DOWN: each process of a node counts for itself what is one time.
-func downs(all int64, each []int64) int64 {
+// most is what a node counted of a pooler: each of its processes counts for itself what is one time.
+func most(all int64, each []int64) int64 {
 	if len(each) == 0 {
 		return all
 	}

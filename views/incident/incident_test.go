@@ -225,3 +225,19 @@ func TestEveryKindHasNumbersThatAreDrawn(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAnIncidentThatIsOverMeantIsNotSaidAsIfItWereSo(t *testing.T) {
+	m := story.IncidentOver()
+	m.Action = "On postgres: `systemctl restart weir-postgres`."
+	html := golden.Render(t, page.Content(m))
+	if !strings.Contains(html, "<strong>While it lasted: </strong>Nobody was served") || strings.Contains(html, "To do") {
+		t.Error("it is")
+	}
+	m.Incident.ResolvedAt = m.Incident.OpenedAt
+	if html := golden.Render(t, page.Content(m)); strings.Contains(html, "While it lasted") {
+		t.Error("what was over at once did not last")
+	}
+	if html := golden.Render(t, page.Content(story.Incident())); strings.Contains(html, "While it lasted") {
+		t.Error("one that is open is called over")
+	}
+}

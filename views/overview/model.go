@@ -63,9 +63,11 @@ type Change struct {
 // History is the last ten changes.
 type History struct {
 	Changes []Change
-	// Unreachable says that PostgreSQL, which keeps them, does not answer; Since may be zero.
+	// Unreachable says that PostgreSQL, which keeps them, cannot be asked; Since may be zero. Why is what is in
+	// the way, "" that it does not answer itself.
 	Unreachable bool
 	Since       time.Time
+	Why         string
 }
 
 // Model is everything the page shows.
@@ -91,7 +93,7 @@ func (m Model) Fragments() []layout.Fragment {
 }
 
 func (m Model) sentence() layout.Fragment {
-	return layout.Fragment{ID: "sentence", Body: sentence(m.View.Clock, m.View.Sentence())}
+	return layout.Fragment{ID: "sentence", Body: sentence(m.View, m.View.Sentence())}
 }
 
 func (m Model) told() layout.Fragment { return layout.Fragment{ID: "told", Body: told(m)} }
@@ -271,7 +273,7 @@ func longestWait(n int64, longest time.Duration) string {
 	if n == 0 || longest < time.Second {
 		return ""
 	}
-	return ", for " + ui.Span(longest)
+	return "for " + ui.Span(longest)
 }
 
 // busy is how much of a pool is in use, in the few words that a tile has room for.
@@ -330,4 +332,16 @@ func nodeLine(n fleet.Node) string {
 		text += "; not ready: " + s.Why
 	}
 	return text
+}
+
+// also names what else is wrong, in the line that names the first.
+func also(s chain.Sentence) string {
+	var words []string
+	for _, o := range s.Others {
+		words = append(words, o.Word)
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return ", " + s.More() + ": " + strings.Join(words, ", ")
 }

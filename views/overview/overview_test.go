@@ -32,6 +32,8 @@ var chains = map[string]func() *chaintest.Chain{
 	"drained":  func() *chaintest.Chain { return chaintest.Healthy().Drain("pgb2") },
 	"paused":   func() *chaintest.Chain { return chaintest.Healthy().Pause() },
 	"postgres": func() *chaintest.Chain { return chaintest.Healthy().NoPostgres() },
+	"blocked":  func() *chaintest.Chain { return chaintest.Healthy().Blocked(3) },
+	"both":     func() *chaintest.Chain { return chaintest.Healthy().Down("pgb2").Before(time.Hour).NoPostgres() },
 	"gone":     func() *chaintest.Chain { return chaintest.Healthy().NodeGone() },
 	"twice":    func() *chaintest.Chain { return chaintest.Healthy().TwoHolders() },
 	"flapping": func() *chaintest.Chain { return chaintest.Healthy().Flapping("pgb2") },
@@ -70,6 +72,8 @@ func TestTheSentence(t *testing.T) {
 		"drained":  "planned: Everything serves, with planned work: pgb2 in drain",
 		"paused":   "planned: Planned work: Pools paused",
 		"postgres": "critical: PostgreSQL down",
+		"blocked":  "ok: Everything serves",
+		"both":     "critical: PostgreSQL down",
 		"gone":     "warning: haproxy2 unreachable",
 		"twice":    "critical: VIP held by haproxy1 and haproxy2",
 		"flapping": "warning: Everything serves now, but “pgb2 down” is flapping",
@@ -81,6 +85,19 @@ func TestTheSentence(t *testing.T) {
 		if got := string(s.State) + ": " + s.Word; got != want {
 			t.Errorf("%s: %q, not %q", name, got, want)
 		}
+	}
+}
+
+// Whoever is called at night for the one must not find out about the other in the morning.
+func TestASecondFaultIsNamedAndLinkedBesideTheFirst(t *testing.T) {
+	v := chains["both"]().View()
+	for where, html := range map[string]string{"the overview": golden.Render(t, overview.Sentence(v)), "a page that asks before an order": golden.Render(t, overview.Now(v))} {
+		if !strings.Contains(html, "and 1 more:") || !strings.Contains(html, "pgb2 down") {
+			t.Errorf("%s: %s", where, html)
+		}
+	}
+	if html := golden.Render(t, overview.Sentence(v)); !strings.Contains(html, `<a href="/incidents/`+v.Open[0].ID) || !strings.Contains(html, "1 h 0 min") {
+		t.Errorf("it leads nowhere: %s", html)
 	}
 }
 
@@ -190,5 +207,40 @@ func TestNoLineLooksAliveUpstreamOfABreak(t *testing.T) {
 		if flow != want.flow || broken != want.broken {
 			t.Errorf("%s: %d lines flow and %d are broken, not %d and %d", name, flow, broken, want.flow, want.broken)
 		}
+	}
+}
+
+func TestAPauseSaysWhoOrderedItWhyAndWhenItEnds(t *testing.T) {
+	c := chaintest.Healthy().Pause()
+	html := golden.Render(t, overview.Sentence(c.View()))
+	for _, want := range []string{"<strong>pgb1, pgb2 and pgb3</strong>", "paused by ada@example.org: restart of PostgreSQL;", "ends by itself in ", `data-age="until">1 min 20 s</time>`, "(at 12:01:20 UTC)"} {
+		if !strings.Contains(html, want) {
+			t.Errorf("%q is missing: %s", want, html)
+		}
+	}
+	c.Pauses[0].Ends = chaintest.Noon.Add(-time.Second)
+	if html := golden.Render(t, overview.Sentence(c.View())); !strings.Contains(html, "its time was over at 11:59:59 UTC") {
+		t.Errorf("when its time is over: %s", html)
+	}
+	c.Pauses = nil
+	if html := golden.Render(t, overview.Sentence(c.View())); !strings.Contains(html, "nobody left a record of it") {
+		t.Errorf("without a record: %s", html)
+	}
+}
+
+func TestBlockedSessionsLeadToWhoBlocksThem(t *testing.T) {
+	html := golden.Render(t, overview.Content(model(chaintest.Healthy().Blocked(3).View())))
+	if !strings.Contains(html, `<a href="/postgres#blocking-title">3 blocked</a>`) {
+		t.Error("they do not")
+	}
+	if strings.Contains(golden.Render(t, overview.Content(model(chaintest.Healthy().View()))), "blocked") {
+		t.Error("nobody is blocked, and somebody is led there")
+	}
+}
+
+// Sessions tell the statistics late: beside the poolers' numbers of the last second this one trails.
+func TestTransactionsOfPostgreSQLSayOverHowLongTheyAreCounted(t *testing.T) {
+	if html := golden.Render(t, overview.Content(model(chaintest.Healthy().Blocked(0).View()))); !strings.Contains(html, "<dt>tps over 10 s</dt><dd>1,412 </dd>") {
+		t.Error("they do not")
 	}
 }

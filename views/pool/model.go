@@ -148,7 +148,15 @@ type Use struct {
 
 // Gauge is the use against its limit.
 func (u Use) Gauge() ui.Gauge {
-	return ui.Gauge{Label: "server connections in use, pool " + u.Name(), Value: u.InUse, Limit: u.Size, Warn: 95}
+	return ui.Gauge{Label: "server connections in use, pool " + u.Name(), Value: u.InUse, Limit: u.Limit(), Warn: 95}
+}
+
+// Limit is its size; while it draws on its reserve, that too: nothing is 72 of 70.
+func (u Use) Limit() int64 {
+	if u.InUse > u.Size {
+		return u.Size + u.Reserve
+	}
+	return u.Size
 }
 
 // Name is the database, and the user where that is another.

@@ -164,3 +164,40 @@ func TestAConfirmationNamesThePoolerAndWhatWillHappen(t *testing.T) {
 		golden.Plain(t, form)
 	}
 }
+
+func TestThePageOfAPoolerSaysWhatIsWrongWithItAlsoWhereSomethingElseIsWorse(t *testing.T) {
+	v := chaintest.Healthy().Down("pgb2").Before(time.Hour).NoPostgres().View()
+	p, _ := pool.Find(v, "pgb2")
+	if html := golden.Render(t, pool.Content(pool.Model{View: v, Pooler: p})); !strings.Contains(html, "<strong>pgb2 down</strong>") || !strings.Contains(html, "Open incident: ") {
+		t.Error("it does not")
+	}
+}
+
+func TestAPauseIsToldOnThePagesOfThePoolers(t *testing.T) {
+	c := chaintest.Healthy().Pause()
+	for where, html := range map[string]string{"all": golden.Render(t, pool.List(pool.ListModel{View: c.View()})), "one": golden.Render(t, pool.Content(model(c, false)))} {
+		if !strings.Contains(html, "paused by ada@example.org: restart of PostgreSQL;") || !strings.Contains(html, "ends by itself in ") {
+			t.Errorf("%s: %s", where, html)
+		}
+	}
+}
+
+func TestADrainIsNotAsOldAsThePooler(t *testing.T) {
+	if html := golden.Render(t, pool.Content(model(chaintest.Healthy().Drain("pgb2"), false))); strings.Count(html, `UP since </span><time datetime="2026-11-23T08:00:00.000Z"`) != 2 {
+		t.Error("it is")
+	}
+}
+
+func TestAPoolThatDrawsOnItsReserveIsNotPastItsLimit(t *testing.T) {
+	for inUse, want := range map[int64]int64{69: 70, 70: 70, 72: 73, 73: 73} {
+		u := pool.Use{InUse: inUse, Size: 70, Reserve: 3}
+		if g := u.Gauge(); g.Limit != want || g.Value != inUse {
+			t.Errorf("%d of %d", g.Value, g.Limit)
+		}
+	}
+	c := chaintest.Healthy()
+	c.Snapshot.Poolers[1].View.Value.Pools[0].SvActive = 72
+	if html := golden.Render(t, pool.List(pool.ListModel{View: c.View()})); !strings.Contains(html, "72 <span class=\"sub\"> of 73</span>") {
+		t.Error("the list has it otherwise")
+	}
+}

@@ -30,6 +30,7 @@ var chains = []struct {
 	{"The HAProxies disagree", func() *chaintest.Chain { return chaintest.Healthy().Dispute("pgb2") }},
 	{"All pools are paused", func() *chaintest.Chain { return chaintest.Healthy().Pause() }},
 	{"PostgreSQL is down", func() *chaintest.Chain { return chaintest.Healthy().NoPostgres() }},
+	{"PostgreSQL is down, and a pooler was before", func() *chaintest.Chain { return chaintest.Healthy().Down("pgb2").Before(time.Hour).NoPostgres() }},
 	{"A HAProxy node is gone", func() *chaintest.Chain { return chaintest.Healthy().NodeGone() }},
 	{"Two nodes hold the VIP", func() *chaintest.Chain { return chaintest.Healthy().TwoHolders() }},
 	{"The console hears nothing", func() *chaintest.Chain { return chaintest.Healthy().Deaf() }},

@@ -38,7 +38,7 @@ func Instead(c Clock, m Missing, what string, rows int) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		case m.Away:
-			templ_7745c5c3_Err = OutOfReach(c, what, m.Since).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = OutOfReach(c, what, m.Why, m.Since).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -27,7 +27,8 @@ var htmx=(()=>{const e={parse(t){if(!t)return{};if(t.startsWith("{"))return JSON
   };
   const tick = () => {
     for (const t of document.querySelectorAll("time[data-age]")) {
-      const text = span(now() - Date.parse(t.dateTime)) + (t.dataset.age === "ago" ? " ago" : "");
+      const past = now() - Date.parse(t.dateTime);
+      const text = span(t.dataset.age === "until" ? -past : past) + (t.dataset.age === "ago" ? " ago" : "");
       if (t.textContent !== text) t.textContent = text;
     }
   };

@@ -52,6 +52,9 @@ var uPlot=function(){"use strict";const l="u-off",e="u-label",t="width",n="heigh
       return said(t, data.zone, step < 60 ? { ...clock, second: "2-digit" } : clock);
     });
 
+  // How far apart times stand at least: those with seconds are longer.
+  const apart = (of) => (u, axis, from, to, width) => ((to - from) / (width / (50 * of)) < 60 ? 80 : 50) * of;
+
   // An axis is as wide as the widest number beside it.
   const width = (u, list, axis, cycle) => {
     if (cycle > 1) return u.axes[axis]._size;
@@ -193,7 +196,7 @@ var uPlot=function(){"use strict";const l="u-off",e="u-label",t="width",n="heigh
       legend: { show: false },
       scales: { y: { range: () => [0, el._data.top] } },
       axes: [
-        { ...axis, size: 26 * of, space: 50 * of, values: times(data) },
+        { ...axis, size: 26 * of, space: apart(of), values: times(data) },
         { ...axis, size: width, space: 30 * of, values: (u, list) => list.map(write), ...(steps[data.format] && { incrs: steps[data.format] }) },
       ],
       series: [

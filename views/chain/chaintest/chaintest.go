@@ -24,6 +24,7 @@ type Chain struct {
 	Snapshot  *fleet.Snapshot
 	Inventory *inventory.Inventory
 	Open      []incident.Incident
+	Pauses    []chain.Pause
 }
 
 // Healthy is the default cluster, half an hour after the last change, with some traffic.
@@ -92,7 +93,7 @@ func pooler(p *fleet.Pooler, i int64) {
 // View is the chain as pages see it: with what the monitor would find.
 func (c *Chain) View() chain.View {
 	return chain.View{Clock: ui.Clock{Now: Noon}, Snapshot: c.Snapshot, Inventory: c.Inventory,
-		Findings: incident.Findings(c.Snapshot, c.Inventory, Noon), Open: c.Open}
+		Findings: incident.Findings(c.Snapshot, c.Inventory, Noon), Open: c.Open, Pauses: c.Pauses}
 }
 
 // Says changes what nodes say about a pooler; no nodes is all.
@@ -148,6 +149,7 @@ func (c *Chain) Pause() *Chain {
 		v.State = pgbouncer.State{Paused: true}
 		v.Pools[0].ClWaiting, v.Pools[0].MaxWait = 14, 3*time.Second
 	}
+	c.Pauses = []chain.Pause{{Poolers: []string{"pgb1", "pgb2", "pgb3"}, By: "ada@example.org", Reason: "restart of PostgreSQL", Ends: Noon.Add(80 * time.Second)}}
 	return c.opened("pool-paused", "", "Pools paused", 4*time.Second)
 }
 
@@ -162,6 +164,13 @@ func (c *Chain) NoPostgres() *Chain {
 		p.View.Value.Pools[0].ClWaiting, p.View.Value.Pools[0].MaxWait = 221, 12*time.Second
 	}
 	return c.opened("postgres-down", s.Postgres.Name, "PostgreSQL down", 12*time.Second)
+}
+
+// Blocked are sessions that wait for a lock.
+func (c *Chain) Blocked(n int) *Chain {
+	c.Snapshot.Postgres.Rates = fleet.PostgresRates{Xacts: 1412, Over: 10 * time.Second}
+	c.Snapshot.Postgres.Probe.Value.Blocked = n
+	return c
 }
 
 // NodeGone is the second HAProxy node cut off.
@@ -202,9 +211,38 @@ func (c *Chain) NoHolder() *Chain {
 	return c.opened("vip-nobody", "", "VIP held by nobody", 6*time.Second)
 }
 
+// Silent is a query through the VIP that is not answered.
+func (c *Chain) Silent() *Chain {
+	silent(&c.Snapshot.VIP.Through, "query through 192.168.1.100:5432: no answer within 900ms")
+	return c
+}
+
+// Blind is a console that asks, and nothing answers.
+func (c *Chain) Blind() *Chain {
+	s := c.Snapshot
+	silent(&s.VIP.Answers, "read /node of 192.168.1.100: no answer within 900ms")
+	silent(&s.VIP.Through, "query through 192.168.1.100:5432: no answer within 900ms")
+	silent(&s.Postgres.Probe, "probe postgres 192.168.1.30:5432: no answer within 900ms")
+	for i := range s.Nodes {
+		silent(&s.Nodes[i].State, "read /vrrp of "+s.Nodes[i].Name+": no answer within 900ms")
+		silent(&s.Nodes[i].Stats, "read statistics of "+s.Nodes[i].Name+": no answer within 900ms")
+	}
+	for i := range s.Poolers {
+		silent(&s.Poolers[i].View, "ask "+s.Poolers[i].Name+": no answer within 900ms")
+	}
+	return c.opened("monitor-blind", c.Inventory.Monitor.Name, "Monitor blind", 12*time.Second)
+}
+
 // Deaf is a console that has read nothing for a while.
 func (c *Chain) Deaf() *Chain {
 	c.Snapshot.At = Noon.Add(-47 * time.Second)
+	return c
+}
+
+// Before lets what was broken last have been so for longer.
+func (c *Chain) Before(ago time.Duration) *Chain {
+	i := &c.Open[len(c.Open)-1]
+	i.Since, i.OpenedAt = Noon.Add(-ago), Noon.Add(-ago)
 	return c
 }
 
