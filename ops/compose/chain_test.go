@@ -39,6 +39,9 @@ func TestCompose(t *testing.T) {
 		{"a pooler crashes and is started again", d.aPoolerCrashes},
 		{"a pooler is made anew under load", d.aPoolerIsMadeAnew},
 		{"changed files are taken over without a dropped connection", d.filesAreTakenOver},
+		{"keepalived is killed on the node with the VIP, and stays dead", func(t *testing.T) {
+			d.keepalivedIsKilled(t, d.container, "s6-svc -O /run/service/keepalived && kill -KILL $(cat /run/keepalived-vrrp.pid /run/keepalived.pid)", "s6-svc -u /run/service/keepalived")
+		}},
 		{"the node with the VIP is killed", d.theHolderIsKilled},
 		{"the database is killed", d.theDatabaseIsKilled},
 		{"down and up keep the data", d.downAndUpKeepTheData},
@@ -285,6 +288,35 @@ func (d *deployment) changeInventory(t *testing.T, from, to string) {
 	}
 	t.Setenv("WEIR_INVENTORY", path)
 	d.prepare(t)
+}
+
+// What a killed keepalived leaves on its interface is taken away when it ends, so that nobody holds the VIP twice.
+func (d *deployment) keepalivedIsKilled(t *testing.T, container func(node string) string, kill, start string) {
+	holder, err := d.holder(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark := d.told.mark()
+	on := func(command string) string { return d.docker(t, "exec", container(holder), "bash", "-c", command) }
+	address := "ip -o -4 address show to " + d.inv.VIP.Address.String() + "/32"
+	if on(address) == "" {
+		t.Fatalf("%s answers at the VIP and does not have it", holder)
+	}
+	r := d.under(t, func() { on(kill) })
+	if time.Duration(r.Longest) > 2*time.Second {
+		t.Errorf("nobody could connect for %s", r.Longest)
+	}
+	if now, err := d.holder(t.Context()); err != nil || now == holder {
+		t.Errorf("the VIP is on %s, was on %s: %v", now, holder, err)
+	}
+	if has := on(address); has != "" {
+		t.Errorf("%s has it as well: %s", holder, has)
+	}
+	told := d.told.wait(t, mark, 15*time.Second, opened, "keepalived-dead/"+holder)
+	t.Logf("told: %s. %s", told.Title, told.Impact)
+	on(start)
+	d.told.wait(t, mark, 30*time.Second, "resolved", told.Cause)
+	d.atRest(t, time.Minute)
 }
 
 func (d *deployment) theHolderIsKilled(t *testing.T) {

@@ -43,6 +43,12 @@ func TestVagrant(t *testing.T) {
 		{"systemd runs everything on both machines", d.unitsAreActive},
 		{"to provision again reloads without a dropped connection", d.provisionedAgain},
 		{"files that are refused change nothing", d.refusedFilesChangeNothing},
+		{"keepalived is killed on the machine with the VIP, and stays dead", func(t *testing.T) {
+			const never = "/run/systemd/system/keepalived.service.d/zz-never.conf"
+			d.keepalivedIsKilled(t, d.machine, `mkdir -p $(dirname `+never+`) && printf '[Service]\nRestart=no\n' >`+never+
+				` && systemctl daemon-reload && systemctl kill --signal KILL keepalived`,
+				`rm `+never+` && systemctl daemon-reload && systemctl start keepalived`)
+		}},
 		{"the machine with the VIP is halted under load", d.theHolderIsHalted},
 		{"a pooler is killed", d.aPoolerIsKilled},
 	} {
