@@ -53,7 +53,8 @@ const (
 	PoolerUnseen        Kind = "pooler-unseen"        // HAProxy serves it; its console does not answer the monitor
 	PoolerDisputed      Kind = "pooler-disputed"      // the HAProxy processes do not agree about it
 	NoPooler            Kind = "no-pooler"            // none takes new connections
-	HAProxyUnreachable  Kind = "haproxy-unreachable"  // a node does not answer
+	HAProxyDown         Kind = "haproxy-down"         // a node refuses connections
+	HAProxyUnreachable  Kind = "haproxy-unreachable"  // nothing comes back: host off, or network cut
 	HAProxyHung         Kind = "haproxy-hung"         // a node accepts connections and does not answer
 	HAProxyUnread       Kind = "haproxy-unread"       // a node answers; its statistics cannot be read
 	NoHAProxy           Kind = "no-haproxy"           // none answers, while other parts do

@@ -206,14 +206,14 @@ func TestAKilledPoolerIsToldFromAHungAndAnUnreachableOne(t *testing.T) {
 
 func TestANodeThatHangsIsToldFromOneThatIsGone(t *testing.T) {
 	hangs := fmt.Errorf("get /vrrp of haproxy on haproxy1: %w", haproxy.ErrSilent)
-	for err, want := range map[error]string{errTimeout: "haproxy1 unreachable", errRefused: "haproxy1 unreachable", hangs: "haproxy1 hung"} {
+	for err, want := range map[error]string{errTimeout: "haproxy1 unreachable", errRefused: "haproxy1 down", hangs: "haproxy1 hung"} {
 		c := healthy()
 		c.look()
 		c.node["haproxy1"].err = err
 		c.look()
 		c.look()
 		f := c.certain()["haproxy-unreachable/haproxy1"]
-		if f.Title != want || strings.Contains(f.Action, "kill -s KILL haproxy") != (err == hangs) {
+		if f.Title != want || strings.Contains(f.Action, "kill -s KILL haproxy") != (err == hangs) || strings.Contains(f.Action, "the host") != (err == errTimeout) {
 			t.Errorf("%v: %s, %s", err, f.Title, f.Action)
 		}
 	}

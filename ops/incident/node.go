@@ -51,11 +51,15 @@ func (e *examination) unreachable(n *fleet.Node, unsure bool) {
 		Title:    n.Name + " unreachable",
 		Impact:   "No redundancy: if the other HAProxy fails as well, no client can connect.",
 		Evidence: e.holding(),
-		Action:   "On " + n.Name + ": `systemctl status haproxy keepalived`. No answer: the host or its network is down.",
+		Action:   "Nothing comes back from " + n.Address + ": the host or its network is down. Look at " + n.Name + " on its console.",
 		Explains: []string{string(RedundancyLost), about(HAProxyUnread, n.Name), about(KeepalivedDead, n.Name)},
 		Unsure:   unsure,
 	}
-	if errors.Is(n.State.Err, haproxy.ErrSilent) && errors.Is(n.Stats.Err, haproxy.ErrSilent) {
+	switch state, stats := n.State.Err, n.Stats.Err; {
+	case refused(state) && refused(stats):
+		f.Kind, f.Title = HAProxyDown, n.Name+" down"
+		f.Action = "HAProxy does not run. On " + n.Name + ": `systemctl status haproxy`, then `systemctl restart haproxy`."
+	case errors.Is(state, haproxy.ErrSilent) && errors.Is(stats, haproxy.ErrSilent):
 		f.Kind, f.Title = HAProxyHung, n.Name+" hung"
 		f.Action = "HAProxy accepts connections and does not answer. On " + n.Name + ": `systemctl kill -s KILL haproxy`; systemd starts it again."
 	}

@@ -59,7 +59,7 @@ func Because(err error) string { return reason(err) }
 // is no help.
 func (f Finding) whyAgain() string {
 	units := map[Kind]string{PoolerDown: "pgbouncer", PoolerHung: "pgbouncer", PoolerUnreachable: "pgbouncer",
-		HAProxyUnreachable: "haproxy -u keepalived", HAProxyHung: "haproxy", PostgresDown: "weir-postgres"}
+		HAProxyUnreachable: "haproxy -u keepalived", HAProxyDown: "haproxy", HAProxyHung: "haproxy", PostgresDown: "weir-postgres"}
 	unit, known := units[f.Kind]
 	if !known {
 		return f.Action
