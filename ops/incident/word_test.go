@@ -35,6 +35,7 @@ func TestAReasonEndsWithTheCause(t *testing.T) {
 		{connect(io.ErrUnexpectedEOF), "SHOW VERSION on pgb2: unexpected EOF"},
 		{connect(errors.Join(errors.New("192.168.1.22: no TLS"), io.EOF)), "SHOW VERSION on pgb2: EOF"},
 		{fmt.Errorf("failed to connect to `user=weir database=weir`: %w", io.EOF), "EOF"},
+		{fmt.Errorf("get /vrrp of haproxy on haproxy2: dial tcp 192.168.1.11:8404: connect: %w", syscall.ECONNREFUSED), "get /vrrp of haproxy on haproxy2: connection refused"},
 		{errors.New("read statistics: a page\nof many lines"), "read statistics: a page"},
 		{errors.New(strings.Repeat("ä", 200)), strings.Repeat("ä", 160) + "…"},
 	} {

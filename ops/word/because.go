@@ -31,6 +31,10 @@ func Because(err error) string {
 			text = because(asked, innermost(err))
 		}
 	}
+	var errno syscall.Errno
+	if asked, _, dialled := strings.Cut(text, ": dial tcp "); dialled && errors.As(err, &errno) {
+		text = because(asked, errno)
+	}
 	if asked, timedOut := strings.CutSuffix(text, ": context deadline exceeded"); timedOut && strings.HasPrefix(asked, "no answer") {
 		text = asked
 	}
