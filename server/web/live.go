@@ -77,6 +77,32 @@ type live struct {
 	mu    sync.Mutex
 	seen  map[string]incident.Incident
 	order []string
+
+	began  time.Time            // this program
+	before map[string]time.Time // since when causes have been open by the monitor's rows, read soon after the start
+}
+
+// learnt is how long after its start a console takes what it finds open for older than itself.
+const learnt = 30 * time.Second
+
+// learn takes from the monitor since when what is open has been so: the book knows no time before its own.
+func (l *live) learn(opened map[string]time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.before = opened
+}
+
+// older is an incident of the book that was open before the book, since then.
+func (l *live) older(i incident.Incident) incident.Incident {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if at, known := l.before[i.Cause]; known && at.Before(i.OpenedAt) && i.OpenedAt.Sub(l.began) < learnt {
+		i.OpenedAt = at
+		if i.Flaps == 0 {
+			i.Since = at
+		}
+	}
+	return i
 }
 
 const seenMost = 500
@@ -109,6 +135,7 @@ func newLive(f Fleet, inv *inventory.Inventory) *live {
 	l := &live{fleet: f, inv: inv, hurry: make(chan struct{}, 1), rules: incident.DefaultRules(func() string { return uuid.Must(uuid.NewV7()).String() })}
 	s, _ := f.Now()
 	now := time.Now()
+	l.began = now
 	l.draw(s, now, incident.Findings(s, inv, now), nil)
 	return l
 }
@@ -196,7 +223,7 @@ func (l *live) draw(s *fleet.Snapshot, now time.Time, found []incident.Finding, 
 	f := &frame{at: now, snapshot: s, findings: lasting(found), said: said, next: make(chan struct{})}
 	for _, i := range l.book.Incidents() {
 		if i.Open() {
-			f.open = append(f.open, i)
+			f.open = append(f.open, l.older(i))
 		}
 	}
 	if before := l.now.Swap(f); before != nil {
@@ -328,8 +355,9 @@ func (t *trends) take(of metricSeries) {
 
 const fillAgain = 5 * time.Second
 
-// trends are the numbers of the last 15 minutes. The first who looks has the samples read: without them a
-// console that has just started would show empty lines for as long. Nobody waits for them.
+// trends are the numbers of the last 15 minutes. The first who looks has the samples read, and since when what
+// is open has been so: without them a console that has just started would show empty lines for as long, and every
+// fault as new. Nobody waits for them.
 func (w *Web) trends(a *asked) *trends {
 	t := &w.live.trends
 	if a.stream || !t.wants(time.Now()) {
@@ -338,6 +366,15 @@ func (w *Web) trends(a *asked) *trends {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(a.Context()), fillAgain)
 		defer cancel()
+		rows, err := w.openRows(a)
+		if err != nil {
+			return
+		}
+		opened := make(map[string]time.Time, len(rows))
+		for cause, i := range rows {
+			opened[cause] = i.OpenedAt
+		}
+		w.live.learn(opened)
 		now := time.Now()
 		series, err := w.series(ctx, slices.Collect(maps.Keys(samples)), metric.Range{From: now.Add(-trendSpan), To: now})
 		if err == nil {

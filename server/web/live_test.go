@@ -16,6 +16,7 @@ import (
 	"weir/graph/noun"
 	"weir/ops/fleet"
 	"weir/ops/haproxy"
+	"weir/ops/incident"
 	"weir/ops/inventory"
 	"weir/ops/pgbouncer"
 	"weir/ops/runbook"
@@ -118,6 +119,38 @@ func askAll(hub *fleet.Hub, at time.Time, paused bool) {
 	for _, p := range []string{"pgb1", "pgb2", "pgb3"} {
 		hub.Apply(fleet.Reading{Source: fleet.Source{Kind: fleet.PoolerKind, Name: p}, At: at, Value: fleet.PoolerView{State: pgbouncer.State{Paused: paused}}})
 	}
+}
+
+func TestAConsoleThatHasJustStartedKnowsSinceWhenWhatIsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := chaintest.Healthy().Down("pgb2")
+		hub := fleet.NewHub(c.Snapshot)
+		l := newLive(hub, c.Inventory)
+		began := time.Now()
+		opened := map[string]time.Time{"pooler-down/pgb2": began.Add(-time.Hour), "postgres-down": began.Add(-time.Hour)}
+		look := func() incident.Incident {
+			now := time.Now()
+			found, _ := l.judge(c.Snapshot, now)
+			l.draw(c.Snapshot, now, found, nil)
+			if open := l.now.Load().open; len(open) == 1 {
+				return open[0]
+			}
+			return incident.Incident{}
+		}
+		if i := look(); i.Cause != "pooler-down/pgb2" || !i.Since.Equal(began) {
+			t.Fatalf("before it has read the rows: %+v", i)
+		}
+		l.learn(opened)
+		if i := look(); !i.Since.Equal(opened[i.Cause]) || !i.OpenedAt.Equal(opened[i.Cause]) {
+			t.Errorf("open since %s", i.Since)
+		}
+		// What begins later is another outage, whatever the rows said then.
+		l.book = incident.Book{}
+		time.Sleep(time.Minute)
+		if i := look(); !i.Since.Equal(time.Now()) {
+			t.Errorf("a later one is open since %s", i.Since)
+		}
+	})
 }
 
 func TestWhoGaveAnOrderSeesAFrameOfAfterIt(t *testing.T) {

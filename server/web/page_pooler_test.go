@@ -41,6 +41,10 @@ func (q *asking) PoolerConnections(_ context.Context, pooler string, first int) 
 		Servers: []noun.PoolerServer{{PID: pid, State: "active", PreparedStatements: 31, Client: &client}}}, nil
 }
 
+func (q *asking) Incidents(context.Context, *bool, *string, *string, *string, *time.Time, *time.Time, *int, *string, *int, *string) (*noun.IncidentConnection, error) {
+	return &noun.IncidentConnection{}, q.err
+}
+
 func (q *asking) Config(context.Context, string) (*noun.Config, error) {
 	q.asked.Add(1)
 	return &noun.Config{Running: []noun.Setting{{Key: "pool_mode", Value: "transaction", Default: "session"}}}, q.err
