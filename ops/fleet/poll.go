@@ -125,14 +125,15 @@ func (p *Parts) waits() bool {
 	})
 }
 
-var errPaused = errors.New("not tried: it would wait in every pooler, for they are paused")
+// ErrPaused is a query that was not sent.
+var ErrPaused = errors.New("not tried: it would wait in every pooler, for they are paused")
 
 // through goes the way of an application. The role is the owner of Weir's own database: weir_monitor
 // comes in directly only. A client that gave up waiting in a paused pool keeps its place until the pause
 // ends, for PgBouncer does not look at it: the next one would be one more.
 func (p *Parts) through(ctx context.Context) (postgres.Passage, error) {
 	if p.waits() {
-		return postgres.Passage{}, fmt.Errorf("query through %s: %w", p.inv.VIPEndpoint(), errPaused)
+		return postgres.Passage{}, fmt.Errorf("query through %s: %w", p.inv.VIPEndpoint(), ErrPaused)
 	}
 	at := netip.AddrPortFrom(p.inv.VIP.Address.Addr, uint16(p.inv.VIP.Port))
 	login := postgres.Login{Endpoint: at, User: "weir", Password: p.secrets.Console, Database: OwnDatabase}
@@ -297,18 +298,33 @@ func (a *alarm) ring(asked time.Time) {
 }
 
 // Once reads every source, all at once, and those that fail a second time, as one failure proves
-// little: for a command that looks and ends.
+// little: for a command that looks and ends. The query through the VIP comes last, as it is not sent into
+// paused pools; and with it all that answered once more, which proves that the others failed by themselves.
 func (p *Parts) Once(ctx context.Context) *Snapshot {
 	hub := NewHub(First(p.inv))
+	probes := p.probes()
+	again := make([]bool, len(probes))
 	var wg sync.WaitGroup
-	for _, pr := range p.probes() {
+	read := func(i int) {
 		wg.Go(func() {
-			r := p.once(ctx, pr)
+			r := p.once(ctx, probes[i])
 			hub.Apply(r)
 			if r.Err != nil {
-				hub.Apply(p.once(ctx, pr))
+				hub.Apply(p.once(ctx, probes[i]))
 			}
+			again[i] = r.Err == nil && r.Source.Kind != SizesKind
 		})
+	}
+	for i, pr := range probes {
+		if pr.source.Kind != ThroughKind {
+			read(i)
+		}
+	}
+	wg.Wait()
+	for i, pr := range probes {
+		if again[i] || pr.source.Kind == ThroughKind {
+			read(i)
+		}
 	}
 	wg.Wait()
 	now, _ := hub.Now()

@@ -40,7 +40,7 @@ func TestNoQueryIsSentToWaitInPausedPools(t *testing.T) {
 			p.heard(n.Name, whole, nil)
 			p.heard(n.Name, row.views[i], row.errs[i])
 		}
-		if _, err := p.through(t.Context()); err == nil || errors.Is(err, errPaused) == row.tried || (tries > 0) != row.tried {
+		if _, err := p.through(t.Context()); err == nil || errors.Is(err, ErrPaused) == row.tried || (tries > 0) != row.tried {
 			t.Errorf("%s: tried %d times, %v", row.sentence, tries, err)
 		}
 	}

@@ -78,6 +78,9 @@ type NodeState struct {
 	Why          string `json:"why"`   // it is not ready, "" when it is
 }
 
+// Lives says that keepalived runs: its check is heard, and it has not said that it ends.
+func (s NodeState) Lives() bool { return s.Keepalived && s.VRRP != "STOP" }
+
 // Node asks the node about itself. An answer by another node's name is an error.
 func (c *Client) Node(ctx context.Context) (NodeState, error) {
 	var s NodeState

@@ -368,11 +368,13 @@ func (s *step) adopt(e *Entry, f Finding, from, to State) {
 	if !i.ResolvedAt.IsZero() {
 		i.Well += max(0, e.Seen.Sub(i.ResolvedAt)) // as a symptom it was there all the time
 	}
-	if f.Fading && i.Open() {
+	// Connections that nobody accepts fill a hung HAProxy's queue: after a while it looks like a host that is gone.
+	full := was.Kind == HAProxyHung && f.Kind == HAProxyUnreachable
+	if (f.Fading || full) && i.Open() {
 		f.Kind, f.Title, f.Action = was.Kind, was.Title, was.Action
 	}
 	i.Finding, i.Planned, i.ResolvedAt = f, to == Planned, time.Time{}
-	i.Symptoms = s.explainedBy(f, i.Symptoms)
+	i.Symptoms = s.explainedBy(*i)
 	again := from == Flapping && e.Seen.Equal(s.now)
 	if begins && i.Seq > 0 && !e.smoothed() || again {
 		i.Flaps++
@@ -409,16 +411,26 @@ func (s *step) beginning(e Entry, f Finding, to State) time.Time {
 }
 
 // explainedBy is the symptoms so far, and the causes of the present that a finding explains.
-func (s *step) explainedBy(f Finding, before []string) []string {
-	out := before
+func (s *step) explainedBy(i Incident) []string {
+	out := i.Symptoms
 	for cause := range s.present {
-		if f.Accounts(cause) && !slices.Contains(out, cause) && !s.present[cause].Unsure {
+		if i.Accounts(cause) && !slices.Contains(out, cause) && !s.present[cause].Unsure && !s.older(cause, i) {
 			out = append(slices.Clone(out), cause)
 		}
 	}
 	slices.Sort(out)
 	return out
 }
+
+// older says that a fault was open before another that would explain it: it has a cause of its own. What is found
+// of one part grows: not readable, then down.
+func (s *step) older(cause string, root Incident) bool {
+	other := s.book.Entries[cause].Incident
+	return other.Open() && !other.Planned && other.Subject != root.Subject && root.OpenedAt.Sub(other.OpenedAt) > SameFault
+}
+
+// SameFault is how far apart the signs of one fault are seen: a symptom may be believed sooner than its root.
+const SameFault = 10 * time.Second
 
 // move takes the entry to its new state, and says so if there is an incident.
 func (s *step) move(e *Entry, from, to State) {

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -582,6 +583,90 @@ func TestAPoolerThatIsSeenOnlyWhenItComesBackIsToldAllTheSame(t *testing.T) {
 	w.pass(10 * time.Second)
 	if want := []string{"first pooler-down/pgb2", "resolved pooler-down/pgb2"}; !slices.Equal(w.said, want) {
 		t.Errorf("said %q", w.said)
+	}
+}
+
+func TestNoHAProxyIsOverWhenAQueryPasses(t *testing.T) {
+	w := watching(t)
+	w.node["haproxy1"].err, w.node["haproxy2"].err, w.through = errRefused, errRefused, errTimeout
+	w.pass(5 * time.Second)
+	w.node["haproxy1"].err, w.node["haproxy2"].err = nil, nil
+	w.node["haproxy1"].state.VIP = false
+	w.pass(2 * time.Second)
+	if want := []string{"first no-haproxy"}; !slices.Equal(w.said, want) {
+		t.Errorf("while nobody holds the VIP: said %q", w.said)
+	}
+	w.node["haproxy1"].state.VIP = true
+	w.pass(2 * time.Second)
+	w.through = nil
+	w.pass(time.Minute)
+	if want := []string{"first no-haproxy", "resolved no-haproxy"}; !slices.Equal(w.said, want) {
+		t.Errorf("said %q", w.said)
+	}
+}
+
+func TestHAProxiesThatReturnWithoutTheVIPAreAnotherIncident(t *testing.T) {
+	w := watching(t)
+	w.node["haproxy1"].err, w.node["haproxy2"].err, w.through = errRefused, errRefused, errTimeout
+	w.pass(5 * time.Second)
+	w.node["haproxy1"].err, w.node["haproxy2"].err = nil, nil
+	w.node["haproxy1"].state.VIP = false
+	w.pass(20 * time.Second)
+	if want := []string{"first no-haproxy", "resolved no-haproxy", "first vip-nobody"}; !slices.Equal(w.said, want) {
+		t.Errorf("said %q", w.said)
+	}
+}
+
+func TestAKeepalivedThatEndedIsBelievedBeforeItsHeartbeatRunsOut(t *testing.T) {
+	for _, row := range []struct {
+		sentence string
+		ended    time.Duration
+		want     []string
+	}{
+		{"one that is started again at once is nothing", time.Second, nil},
+		{"one that stays away is", 3 * time.Second, []string{"first keepalived-dead/haproxy2", "resolved keepalived-dead/haproxy2"}},
+	} {
+		w := watching(t)
+		w.node["haproxy2"].state.VRRP = "STOP"
+		began := w.now.Add(time.Second)
+		w.pass(row.ended)
+		if e := w.book.Entries["keepalived-dead/haproxy2"]; row.want != nil && !e.Incident.OpenedAt.Equal(began) {
+			t.Errorf("%s: since %s, not %s", row.sentence, e.Incident.OpenedAt, began)
+		}
+		w.node["haproxy2"].state.VRRP = "BACKUP"
+		w.pass(time.Minute)
+		if !slices.Equal(w.said, row.want) {
+			t.Errorf("%s: said %q", row.sentence, w.said)
+		}
+	}
+}
+
+func TestAHAProxyThatHangsIsHungForAsLongAsItIsSilent(t *testing.T) {
+	w := watching(t)
+	w.node["haproxy2"].err = fmt.Errorf("get /vrrp of haproxy on haproxy2: %w", haproxy.ErrSilent)
+	w.pass(5 * time.Second)
+	w.node["haproxy2"].err = errTimeout // its queue is full
+	w.pass(5 * time.Second)
+	if i := w.incident("haproxy-unreachable/haproxy2"); i.Title != "haproxy2 hung" || !i.Open() {
+		t.Errorf("%s, open %t", i.Title, i.Open())
+	}
+	w.node["haproxy2"].err = errRefused // somebody has killed it
+	w.pass(2 * time.Second)
+	if i := w.incident("haproxy-unreachable/haproxy2"); i.Title != "haproxy2 down" {
+		t.Error(i.Title)
+	}
+}
+
+func TestWhatWasThereLongBeforeIsNoSymptom(t *testing.T) {
+	for after, want := range map[time.Duration][]string{15 * time.Second: nil, 3 * time.Second: {"pooler-down/pgb2"}} {
+		w := watching(t)
+		w.kill("pgb2")
+		w.pass(after)
+		w.killPostgres()
+		w.pass(5 * time.Second)
+		if i := w.incident("postgres-down"); !slices.Equal(i.Symptoms, want) {
+			t.Errorf("%s after pgb2: symptoms %q", after, i.Symptoms)
+		}
 	}
 }
 

@@ -103,6 +103,8 @@ const (
 	gaugeAfter, gaugeHold = 5 * time.Second, 30 * time.Second // a number about its limit must not ring twice
 	disputeAfter          = 5 * time.Second                   // two HAProxies notice the same up to 3 s apart
 	settleAfter           = 3 * time.Second                   // a HAProxy that has just started does not know keepalived yet
+	restartAfter          = 2 * time.Second                   // a keepalived that ended is started again within one
+	vipAfter              = 5 * time.Second                   // HAProxies that return have the VIP, and serve, within so long
 	vipNobodyAfter        = 2 * time.Second                   // a move takes less than one
 	vipTwiceAfter         = 500 * time.Millisecond            // a network that heals has two for a moment, until one hears the other
 	muteFresh             = 10 * time.Second                  // how long a console that fell silent speaks for a pooler that just went down

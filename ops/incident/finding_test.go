@@ -10,6 +10,7 @@ import (
 	"weir/ops/fleet"
 	"weir/ops/haproxy"
 	"weir/ops/pgbouncer"
+	"weir/ops/postgres"
 )
 
 // Each row is one sentence about the chain, and the causes that are certain after it has been so
@@ -216,6 +217,31 @@ func TestANodeThatHangsIsToldFromOneThatIsGone(t *testing.T) {
 		if f.Title != want || strings.Contains(f.Action, "kill -s KILL haproxy") != (err == hangs) || strings.Contains(f.Action, "the host") != (err == errTimeout) {
 			t.Errorf("%v: %s, %s", err, f.Title, f.Action)
 		}
+	}
+}
+
+func TestAQueryOfBeforeDoesNotProveThatClientsAreServedWithoutAnyHAProxy(t *testing.T) {
+	c := healthy()
+	c.look()
+	for range 2 {
+		c.now = c.now.Add(250 * time.Millisecond)
+		for _, kind := range []fleet.Kind{fleet.NodeStateKind, fleet.NodeStatsKind} {
+			for _, n := range c.inv.HAProxy.NodeNames() {
+				c.s = fleet.Fold(c.s, fleet.Reading{Source: fleet.Source{Kind: kind, Name: n}, At: c.now, Err: errRefused})
+			}
+		}
+		c.s = fleet.Fold(c.s, fleet.Reading{Source: fleet.Source{Kind: fleet.DirectKind}, At: c.now.Add(time.Millisecond), Value: c.probe})
+	}
+	if f, certain := c.certain()[string(NoHAProxy)]; certain {
+		t.Errorf("certain before the VIP was tried again: %s", f.Title)
+	}
+	for err, want := range map[error]string{nil: "HAProxies not readable", errRefused: "No HAProxy answers"} {
+		s := c.s
+		c.s = fleet.Fold(s, fleet.Reading{Source: fleet.Source{Kind: fleet.ThroughKind}, At: c.now.Add(20 * time.Millisecond), Took: 3 * time.Millisecond, Value: postgres.Passage{}, Err: err})
+		if f := c.certain()[string(NoHAProxy)]; f.Title != want {
+			t.Errorf("through the VIP: %v: %q", err, f.Title)
+		}
+		c.s = s
 	}
 }
 

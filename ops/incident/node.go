@@ -34,9 +34,23 @@ func (e *examination) nodes() {
 		e.keepalived(n)
 		e.redundancy(n)
 	}
-	if all {
+	switch through := e.s.VIP.Through; {
+	case all:
 		e.noHAProxy(away < failing)
+	case through.Err != nil && e.now.Sub(e.back()) < vipAfter:
+		e.noHAProxy(true) // it is not over before somebody has taken the VIP, and a query passes
 	}
+}
+
+// back is since when a node answers without a break: of several, the first of them.
+func (e *examination) back() time.Time {
+	var first time.Time
+	for i := range e.s.Nodes {
+		if state := e.s.Nodes[i].State; state.OK() && (first.IsZero() || state.Since.Before(first)) {
+			first = state.Since
+		}
+	}
+	return first
 }
 
 // gone reports whether a node that does not answer is believed to be gone.
@@ -77,7 +91,13 @@ func (e *examination) noHAProxy(unsure bool) {
 		f.Evidence = append(f.Evidence, e.s.Nodes[i].Name+": "+reason(e.s.Nodes[i].State.Err))
 	}
 	f.Evidence = append(f.Evidence, e.passage())
-	if e.s.VIP.Through.OK() {
+	through := e.s.VIP.Through
+	newer := true // than the nodes' silence
+	for i := range e.s.Nodes {
+		newer = newer && through.Seen.Add(-through.Took).After(e.s.Nodes[i].State.Since)
+	}
+	f.Unsure = f.Unsure || through.OK() && !newer
+	if through.OK() {
 		f.Severity, f.Title, f.Impact = Warning, "HAProxies not readable", "Clients are served through the VIP, but neither node answers the monitor: nothing is known of the poolers' state."
 		f.Action = "Check that " + e.inv.Monitor.Name + " reaches the statistics port of both nodes."
 	}
@@ -106,7 +126,7 @@ func (e *examination) unread(n *fleet.Node) {
 
 func (e *examination) keepalived(n *fleet.Node) {
 	state := n.State.Value
-	if !n.State.Known() || state.Keepalived {
+	if !n.State.Known() || state.Lives() {
 		return
 	}
 	f := Finding{
@@ -121,8 +141,12 @@ func (e *examination) keepalived(n *fleet.Node) {
 	if state.VIP {
 		f.Impact = "It holds the VIP and cannot give it up: the other node takes it as well, and connections end."
 	}
-	if state.VRRP == "UNKNOWN" {
+	switch {
+	case state.VRRP == "UNKNOWN":
 		f.After = settleAfter // HAProxy has just started, and forgot
+	case state.Keepalived:
+		f.After = restartAfter
+		f.Evidence[0] = n.Name + ": keepalived has ended, last word STOP"
 	}
 	e.add(f)
 }
@@ -140,7 +164,7 @@ func (e *examination) redundancy(n *fleet.Node) {
 		})
 		return
 	}
-	if !n.State.Known() || state.VIP || !state.Keepalived {
+	if !n.State.Known() || state.VIP || !state.Lives() {
 		return
 	}
 	why := ""

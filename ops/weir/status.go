@@ -219,6 +219,8 @@ func (d *drawing) vip(s *fleet.Snapshot) {
 	switch {
 	case through.OK():
 		d.line("   │      a new connection and a query: %s", d.paint(good, "answered in "+brief(through.Value.Elapsed)))
+	case errors.Is(through.Err, fleet.ErrPaused):
+		d.line("   │      a new connection and a query: %s", d.paint(warning, fleet.ErrPaused.Error()))
 	case through.Asked():
 		d.line("   │      a new connection and a query: %s", d.paint(bad, "FAILED: "+oneLine(through.Err)))
 	}
@@ -236,7 +238,7 @@ func (d *drawing) node(s *fleet.Snapshot, n fleet.Node, now time.Time) {
 		vrrpColour = bad
 	}
 	keepalived, keepColour := "keepalived alive", good
-	if !v.Keepalived {
+	if !v.Lives() {
 		keepalived, keepColour = "KEEPALIVED DEAD", bad
 		vrrp, vrrpColour = v.VRRP+"?", warning // a dead one does not take its last word back
 	}
@@ -255,7 +257,7 @@ func nodeRole(v haproxy.NodeState) (text, colour string) {
 		return "on hold: " + v.Why, warning
 	case !v.Ready:
 		return "NOT READY: " + v.Why, bad
-	case !v.Keepalived, v.VRRP == "FAULT", v.VRRP == "STOP":
+	case !v.Lives(), v.VRRP == "FAULT":
 		return "COULD NOT TAKE OVER", bad
 	}
 	return "could take over", good

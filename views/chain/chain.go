@@ -83,9 +83,6 @@ func (v View) symptom(f incident.Finding) bool {
 	})
 }
 
-// sameFault is how far apart the signs of one fault are seen: a symptom may be believed sooner than its root.
-const sameFault = 10 * time.Second
-
 // older reports whether a fault was there before another that would explain it: it will still be there after
 // that one. What is planned is no fault, and what is found of one part grows: not readable, then down.
 func (v View) older(f, root incident.Finding) bool {
@@ -97,7 +94,7 @@ func (v View) older(f, root incident.Finding) bool {
 	if i := v.open(root); i.ID != "" {
 		then = i.OpenedAt
 	}
-	return then.Sub(began) > sameFault
+	return then.Sub(began) > incident.SameFault
 }
 
 // StateOf is how a finding looks.
