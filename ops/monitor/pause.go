@@ -56,7 +56,7 @@ func expirePauses(ctx context.Context, book *runbook.Runbook, log *slog.Logger) 
 	for again := true; again; again = pause(ctx, pauseEvery) {
 		found, err := book.ExpirePauses(ctx, time.Now())
 		for _, p := range found.Ended {
-			log.Warn("overdue pause ended", "pause", p)
+			log.Info("a pause ended by itself", "pause", p)
 		}
 		for _, s := range found.Strays {
 			if !reflect.DeepEqual(strays, found.Strays) {

@@ -372,7 +372,7 @@ func nodeOrder(a *asked) (order, error) {
 		return order{}, errNoPage
 	}
 	peer := a.web.Deps.Inventory.HAProxy.Peer(node).Name
-	return order{give: give, section: layout.HAProxy, settles: true, done: fmt.Sprintf("Done: %s %s", verb, node), confirm: func(v ui.Verdict) ui.Confirm {
+	return order{give: give, section: layout.HAProxy, settles: true, done: "Done: " + verb.Done(node), confirm: func(v ui.Verdict) ui.Confirm {
 		return haproxy.Order{Verb: verb, Node: node, Peer: peer, Verdict: v}.Confirm()
 	}}, nil
 }

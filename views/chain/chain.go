@@ -597,7 +597,11 @@ func (v View) summary() string {
 		}
 	}
 	vip, _ := v.VIP()
-	return fmt.Sprintf("%d of %s serve, the VIP is %s, %s.", serving, ui.Counted(len(v.Snapshot.Poolers), "pooler"), vip.Word, v.Through().Word)
+	held := "the VIP is " + vip.Word
+	if vip.State == ui.Unknown {
+		held = "who holds the VIP is not known"
+	}
+	return fmt.Sprintf("%d of %s serve, %s, %s.", serving, ui.Counted(len(v.Snapshot.Poolers), "pooler"), held, v.Through().Word)
 }
 
 // Reason is an error in one line that fits a phone.

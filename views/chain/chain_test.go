@@ -2,6 +2,7 @@ package chain_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +64,14 @@ func TestTheHolderIsEvidence(t *testing.T) {
 		if got, _ := row.chain.View().VIP(); got != row.want {
 			t.Errorf("%s: %v, not %v", row.sentence, got, row.want)
 		}
+	}
+}
+
+func TestASentenceSaysThatTheHolderIsNotKnown(t *testing.T) {
+	c := chaintest.Healthy()
+	c.Snapshot.Nodes[0].State.Value.VIP = false // while it moves: the VIP answers, and no node says that it has it
+	if s := c.View().Sentence(); !strings.Contains(s.Impact, "serve, who holds the VIP is not known, a query through it took") {
+		t.Errorf("%s: %s", s.Word, s.Impact)
 	}
 }
 

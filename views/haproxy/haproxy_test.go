@@ -46,6 +46,14 @@ func TestTheVIPIsMovedFromWhereItIs(t *testing.T) {
 	golden.Plain(t, form)
 }
 
+func TestAnOrderThatWasCarriedOutIsCalledAsItsButtonWas(t *testing.T) {
+	for verb, want := range map[haproxy.Verb]string{haproxy.Relinquish: "the VIP has left haproxy1", haproxy.Reclaim: "haproxy1 is released"} {
+		if got := verb.Done("haproxy1"); got != want {
+			t.Errorf("%s: %q", verb, got)
+		}
+	}
+}
+
 func TestWhatTwoProcessesOfANodeSawIsOneTime(t *testing.T) {
 	c := chaintest.Healthy().Says("pgb2", func(r *ops.Row) { r.CheckDowns, r.Downs = 12, []int64{6, 6} })
 	html := golden.Render(t, haproxy.Content(haproxy.Model{View: c.View()}))

@@ -278,6 +278,14 @@ const (
 // URL is where an order is confirmed and given: /haproxy/haproxy1/relinquish.
 func (v Verb) URL(node string) string { return "/haproxy/" + node + "/" + string(v) }
 
+// Done says that an order was carried out.
+func (v Verb) Done(node string) string {
+	if v == Relinquish {
+		return "the VIP has left " + node
+	}
+	return node + " is released"
+}
+
 // Order is an order on its way, as pool.Order.
 type Order struct {
 	Verb Verb

@@ -401,19 +401,24 @@ func (v Verb) URL(pooler string) string {
 // rotation are the verbs about who gets clients that make sense for a pooler now, what restores first,
 // then by the harm they do.
 func rotation(v chain.View, p fleet.Pooler) []Verb {
-	ordered, ready := false, false
-	for _, o := range v.Opinions(p.Name) {
+	opinions := v.Opinions(p.Name)
+	ordered, ready, out := false, false, len(opinions) > 0
+	for _, o := range opinions {
+		out = out && strings.HasPrefix(o.Word, "MAINT")
 		ordered = ordered || strings.HasPrefix(o.Word, "DRAIN") || strings.HasPrefix(o.Word, "MAINT")
 		ready = ready || o.Serving
 	}
-	var out []Verb
+	var verbs []Verb
 	if ordered {
-		out = append(out, Ready)
+		verbs = append(verbs, Ready)
 	}
 	if ready {
-		out = append(out, Drain)
+		verbs = append(verbs, Drain)
 	}
-	return append(out, Maint)
+	if !out {
+		verbs = append(verbs, Maint)
+	}
+	return verbs
 }
 
 // inside are the verbs about PgBouncer itself, in the same order.

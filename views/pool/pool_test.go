@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/ops/haproxy"
 	"weir/ops/pgbouncer"
 	"weir/views/chain/chaintest"
 	"weir/views/golden"
@@ -49,6 +50,8 @@ func TestWhatRestoresIsOfferedWhenItIsNeeded(t *testing.T) {
 	}{
 		{"a pooler that serves can be drained", chaintest.Healthy(), "/poolers/pgb2/drain", "/poolers/pgb2/ready"},
 		{"a drained one can be made ready", chaintest.Healthy().Drain("pgb2"), "/poolers/pgb2/ready", "/poolers/pgb2/drain"},
+		{"one in maint can be made ready, and is out already", chaintest.Healthy().Says("pgb2", func(r *haproxy.Row) { r.State, r.Admin = haproxy.NotChecked, haproxy.Maint }), "/poolers/pgb2/ready", "/poolers/pgb2/maint"},
+		{"one in maint on one node only can be taken out of both", chaintest.Healthy().Says("pgb2", func(r *haproxy.Row) { r.State, r.Admin = haproxy.NotChecked, haproxy.Maint }, "haproxy1"), "/poolers/pgb2/maint", "/poolers/pgb2/pausing"},
 		{"a paused one can be resumed", chaintest.Healthy().Pause(), "/poolers/pgb2/resume", "/poolers/pgb2/pause"},
 	} {
 		html := golden.Render(t, pool.Content(model(row.chain, true)))
