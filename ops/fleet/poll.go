@@ -113,8 +113,7 @@ const OwnDatabase = "weir"
 
 // heard notes whether a query of Weir's own would wait in a pooler.
 func (p *Parts) heard(pooler string, v PoolerView, err error) {
-	list := v.Paused()
-	p.paused.Store(pooler, err == nil && (slices.Contains(list, "*") || slices.Contains(list, OwnDatabase)))
+	p.paused.Store(pooler, err == nil && v.PausedIn(OwnDatabase))
 }
 
 // waits says that a query would wait, whichever pooler it came to. One that was not read may serve.

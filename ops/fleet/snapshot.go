@@ -352,6 +352,11 @@ func (v PoolerView) Paused() []string {
 	return out
 }
 
+// PausedIn says that clients of a database wait, because it or the whole pooler is paused.
+func (v PoolerView) PausedIn(database string) bool {
+	return v.State.Paused || slices.ContainsFunc(v.Databases, func(d pgbouncer.Database) bool { return d.Name == database && d.Paused })
+}
+
 // Server is what a node says about a pooler, if it ever said anything.
 func (n Node) Server(pooler string) (haproxy.Row, bool) {
 	if !n.Stats.Known() {

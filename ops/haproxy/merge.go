@@ -89,8 +89,9 @@ func (s Stats) Servers(backend string) []Row {
 	return out
 }
 
-// merge makes one of the rows of several processes. Sessions and counters are summed, so SessionsMax and QueueMax are upper bounds; times are the longest;
-// LastChange is the latest change; State, Admin and what the check said are the worst.
+// merge makes one of the rows of several processes. Sessions and counters are summed, so SessionsMax and
+// QueueMax are upper bounds; times are the longest; LastChange is the latest change; State, Admin and what
+// the check said are the worst.
 func merge(processes [][]Row) []Row {
 	type key struct{ proxy, name string }
 	index := map[key]int{}

@@ -43,6 +43,16 @@ func (i Incident) Lasted(now time.Time) time.Duration {
 	return until.Sub(i.OpenedAt) - i.Well
 }
 
+// Before says that a fault was open before another that would explain it, and so has a cause of its own: it will
+// still be there after that one. What is planned is no fault, and what is found of one part grows: not readable,
+// then down.
+func (i Incident) Before(root Incident) bool {
+	return i.Open() && !i.Planned && i.Subject != root.Subject && root.OpenedAt.Sub(i.OpenedAt) > sameFault
+}
+
+// sameFault is how far apart the signs of one fault are seen: a symptom may be believed sooner than its root.
+const sameFault = 10 * time.Second
+
 // Entry is all that is remembered of one cause.
 type Entry struct {
 	Incident Incident      `json:"incident"`         // without an ID while it is only suspected
@@ -414,23 +424,13 @@ func (s *step) beginning(e Entry, f Finding, to State) time.Time {
 func (s *step) explainedBy(i Incident) []string {
 	out := i.Symptoms
 	for cause := range s.present {
-		if i.Accounts(cause) && !slices.Contains(out, cause) && !s.present[cause].Unsure && !s.older(cause, i) {
+		if i.Accounts(cause) && !slices.Contains(out, cause) && !s.present[cause].Unsure && !s.book.Entries[cause].Incident.Before(i) {
 			out = append(slices.Clone(out), cause)
 		}
 	}
 	slices.Sort(out)
 	return out
 }
-
-// older says that a fault was open before another that would explain it: it has a cause of its own. What is found
-// of one part grows: not readable, then down.
-func (s *step) older(cause string, root Incident) bool {
-	other := s.book.Entries[cause].Incident
-	return other.Open() && !other.Planned && other.Subject != root.Subject && root.OpenedAt.Sub(other.OpenedAt) > SameFault
-}
-
-// SameFault is how far apart the signs of one fault are seen: a symptom may be believed sooner than its root.
-const SameFault = 10 * time.Second
 
 // move takes the entry to its new state, and says so if there is an incident.
 func (s *step) move(e *Entry, from, to State) {

@@ -38,7 +38,7 @@ func (e *examination) down() {
 		return
 	}
 	name := e.s.Postgres.Name
-	evidence := []string{name + ": " + reason(probe.Err), e.passage()}
+	evidence := []string{name + ": " + word.Because(probe.Err), e.passage()}
 	served := through.OK() && through.Seen.Add(-through.Took).After(probe.Since)
 	repeated := probe.Failures >= failures && e.proven(probe.Since)
 	answered := sqlState(probe.Err) != "" && !refused(probe.Err)
@@ -106,15 +106,10 @@ func (e *examination) everywhere(so func(fleet.PoolerView) bool) bool {
 	return answering > 0
 }
 
-// pausedIn says that clients of a database wait on a pooler, because it or the database is paused.
-func pausedIn(v fleet.PoolerView, database string) bool {
-	return v.State.Paused || slices.ContainsFunc(v.Databases, func(d pgbouncer.Database) bool { return d.Name == database && d.Paused })
-}
-
 // cutOff finds that every part answers and yet no query gets through.
 func (e *examination) cutOff() {
 	through := e.s.VIP.Through
-	waits := e.everywhere(func(v fleet.PoolerView) bool { return pausedIn(v, fleet.OwnDatabase) })
+	waits := e.everywhere(func(v fleet.PoolerView) bool { return v.PausedIn(fleet.OwnDatabase) })
 	if through.Err == nil || e.moving() || waits || e.allPaused() {
 		return
 	}
@@ -198,7 +193,7 @@ func (e *examination) waiting() {
 		p := &e.s.Poolers[i]
 		v := p.View.Value
 		v.Pools = slices.DeleteFunc(slices.Clone(v.Pools), func(pool pgbouncer.Pool) bool {
-			return pausedIn(v, pool.Database) // a paused pool is a finding of its own
+			return v.PausedIn(pool.Database) // a paused pool is a finding of its own
 		})
 		_, waiting, wait := v.Clients()
 		if !p.Resumed.IsZero() {

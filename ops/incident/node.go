@@ -9,6 +9,7 @@ import (
 
 	"weir/ops/fleet"
 	"weir/ops/haproxy"
+	"weir/ops/word"
 )
 
 // nodes finds HAProxy nodes that do not answer, or cannot take the VIP.
@@ -88,7 +89,7 @@ func (e *examination) noHAProxy(unsure bool) {
 		Explains: []string{string(HAProxyUnreachable) + "/", string(VIPNobody), string(RedundancyLost), string(PostgresUnreachable), string(KeepalivedDead) + "/"},
 	}
 	for i := range e.s.Nodes {
-		f.Evidence = append(f.Evidence, e.s.Nodes[i].Name+": "+reason(e.s.Nodes[i].State.Err))
+		f.Evidence = append(f.Evidence, e.s.Nodes[i].Name+": "+word.Because(e.s.Nodes[i].State.Err))
 	}
 	f.Evidence = append(f.Evidence, e.passage())
 	through := e.s.VIP.Through
@@ -117,7 +118,7 @@ func (e *examination) unread(n *fleet.Node) {
 		Cause: about(HAProxyUnread, n.Name), Kind: HAProxyUnread, Subject: n.Name, Severity: Warning,
 		Title:    n.Name + " not readable",
 		Impact:   "Clients are served. What " + n.Name + " knows of the poolers or the VIP is not watched.",
-		Evidence: []string{"monitor: " + reason(err)},
+		Evidence: []string{"monitor: " + word.Because(err)},
 		Action:   "On " + n.Name + ": `systemctl status 'haproxy*'`. Check the statistics password.",
 		After:    gaugeAfter, Hold: gaugeAfter,
 		Unsure: max(n.Stats.Failures, n.State.Failures) < failures || n.Stats.Err != nil && n.State.Err != nil,
@@ -254,7 +255,7 @@ func (e *examination) holding() []string {
 	for i := range e.s.Nodes {
 		n := &e.s.Nodes[i]
 		if !n.State.OK() {
-			lines = append(lines, n.Name+": "+reason(n.State.Err))
+			lines = append(lines, n.Name+": "+word.Because(n.State.Err))
 			continue
 		}
 		state := n.State.Value
@@ -271,7 +272,7 @@ func (e *examination) passage() string {
 	if through.OK() {
 		return "monitor: a query through the VIP was answered in " + through.Value.Elapsed.Round(time.Millisecond).String()
 	}
-	return "monitor: " + reason(through.Err)
+	return "monitor: " + word.Because(through.Err)
 }
 
 func either(is bool, yes, no string) string {

@@ -250,7 +250,7 @@ func (e *examination) poolerEvidence(p *fleet.Pooler, sights []sight) []string {
 	if p.View.OK() {
 		return append(lines, "monitor: "+p.Name+" answers on its console")
 	}
-	return append(lines, "monitor: "+reason(p.View.Err))
+	return append(lines, "monitor: "+word.Because(p.View.Err))
 }
 
 // status is a server in the words of HAProxy's own page.

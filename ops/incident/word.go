@@ -49,12 +49,6 @@ func sqlState(err error) string {
 	return ""
 }
 
-// reason is an error in one line that fits a phone.
-func reason(err error) string { return word.Because(err) }
-
-// Because is an error in one line, for whoever shows it beside what it is about.
-func Because(err error) string { return reason(err) }
-
 // whyAgain is what to do about a part that comes back by itself, and goes again: to start it once more
 // is no help.
 func (f Finding) whyAgain() string {

@@ -114,8 +114,8 @@ func (s *supervisor) keep(u *unit) {
 func (s *supervisor) run(u *unit) string {
 	if len(u.spec.Prepare) > 0 {
 		s.update(u, func() { u.State = Preparing })
-		if how, err := s.start(u.spec.Prepare, u, "").wait(); err != nil || how != "exit 0" {
-			return fmt.Sprintf("prepare %s: %s", u.spec.Prepare[0], describe(how, err))
+		if err := s.toEnd(u, u.spec.Prepare); err != nil {
+			return "prepare " + err.Error()
 		}
 	}
 	child := s.start(u.spec.Argv, u, u.spec.User)
@@ -131,8 +131,8 @@ func (s *supervisor) run(u *unit) string {
 	// What it left behind would hold its port or its files: KillMode=control-group.
 	syscall.Kill(-child.pid, syscall.SIGKILL)
 	if len(u.spec.Cleanup) > 0 {
-		if how, err := s.start(u.spec.Cleanup, u, "").wait(); err != nil || how != "exit 0" {
-			s.note(u, fmt.Sprintf("%s: %s", u.spec.Cleanup[0], describe(how, err)))
+		if err := s.toEnd(u, u.spec.Cleanup); err != nil {
+			s.note(u, err.Error())
 		}
 	}
 	return how
@@ -154,8 +154,8 @@ func (s *supervisor) becomeReady(u *unit, pid int, gone <-chan struct{}) {
 		}
 	}
 	if len(u.spec.After) > 0 {
-		if how, err := s.start(u.spec.After, u, "").wait(); err != nil || how != "exit 0" {
-			s.note(u, fmt.Sprintf("%s: %s", u.spec.After[0], describe(how, err)))
+		if err := s.toEnd(u, u.spec.After); err != nil {
+			s.note(u, err.Error())
 			syscall.Kill(pid, stopSignal(u.spec)) // started again, and with it the command, as ExecStartPost= does
 			return
 		}
@@ -167,11 +167,16 @@ func (s *supervisor) becomeReady(u *unit, pid int, gone <-chan struct{}) {
 	})
 }
 
-func describe(how string, err error) string {
-	if err != nil {
-		return err.Error()
+// toEnd runs one of a unit's commands, as root, to its end.
+func (s *supervisor) toEnd(u *unit, argv []string) error {
+	how, err := s.start(argv, u, "").wait()
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", argv[0], err)
+	case how != "exit 0":
+		return fmt.Errorf("%s: %s", argv[0], how)
 	}
-	return how
+	return nil
 }
 
 func (s *supervisor) update(u *unit, change func()) {

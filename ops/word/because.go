@@ -12,10 +12,10 @@ func Because(err error) string {
 	if err == nil {
 		return "no error"
 	}
+	var errno syscall.Errno
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	if asked, _, failed := strings.Cut(text, "failed to connect to `"); failed {
 		asked = strings.TrimSuffix(asked, ": ")
-		var errno syscall.Errno
 		var answer interface {
 			error
 			SQLState() string
@@ -31,7 +31,6 @@ func Because(err error) string {
 			text = because(asked, innermost(err))
 		}
 	}
-	var errno syscall.Errno
 	if asked, _, dialled := strings.Cut(text, ": dial tcp "); dialled && errors.As(err, &errno) {
 		text = because(asked, errno)
 	}

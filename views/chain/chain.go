@@ -12,6 +12,7 @@ import (
 	"weir/ops/haproxy"
 	"weir/ops/incident"
 	"weir/ops/inventory"
+	"weir/ops/word"
 	"weir/views/ui"
 )
 
@@ -83,18 +84,13 @@ func (v View) symptom(f incident.Finding) bool {
 	})
 }
 
-// older reports whether a fault was there before another that would explain it: it will still be there after
-// that one. What is planned is no fault, and what is found of one part grows: not readable, then down.
+// older reports whether a fault was there before another that would explain it, which may have no incident yet.
 func (v View) older(f, root incident.Finding) bool {
-	began := v.open(f).OpenedAt
-	if f.Planned || f.Subject == root.Subject || began.IsZero() {
-		return false
+	explains := v.open(root)
+	if explains.ID == "" {
+		explains = incident.Incident{Finding: root, OpenedAt: v.Clock.Now}
 	}
-	then := v.Clock.Now
-	if i := v.open(root); i.ID != "" {
-		then = i.OpenedAt
-	}
-	return then.Sub(began) > incident.SameFault
+	return v.open(f).Before(explains)
 }
 
 // StateOf is how a finding looks.
@@ -609,7 +605,7 @@ func Reason(err error) string {
 	if err == nil {
 		return ""
 	}
-	return incident.Because(err)
+	return word.Because(err)
 }
 
 // Waiting is how loud it is that so many clients wait, by the findings' own limits.

@@ -1,4 +1,4 @@
-package incident
+package word
 
 import (
 	"context"
@@ -39,7 +39,7 @@ func TestAReasonEndsWithTheCause(t *testing.T) {
 		{errors.New("read statistics: a page\nof many lines"), "read statistics: a page"},
 		{errors.New(strings.Repeat("ä", 200)), strings.Repeat("ä", 160) + "…"},
 	} {
-		if got := reason(row.err); got != row.want {
+		if got := Because(row.err); got != row.want {
 			t.Errorf("%v: %q, want %q", row.err, got, row.want)
 		}
 	}
